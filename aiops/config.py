@@ -1,0 +1,45 @@
+"""Settings of the engine, in one object; what changes incidents enters its digest, which every incident carries."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+
+import msgspec
+
+from aiops.causes.rank import Weights
+from aiops.identity import DEFAULT_KEY
+from aiops.incidents.lifecycle import Policy
+from aiops.signals import SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """All settings have defaults.
+
+    Attributes
+    ----------
+    tenant, encoding : str
+        Of the sources; never taken from what a producer writes.
+    identity_key : int
+        Key of the identities of series; secret where producers are not trusted.
+    policy : Policy
+        When incidents open and close.
+    weights : Weights
+        How evidence adds up to a cause.
+    drain : int
+        Ns of event time that go on after the end of a recording, so that what is open can close.
+    """
+
+    tenant: str = "default"
+    encoding: str = "auto"
+    identity_key: int = DEFAULT_KEY
+    policy: Policy = field(default_factory=Policy)
+    weights: Weights = field(default_factory=Weights)
+    drain: int = 600 * SECOND
+
+    def digest(self) -> str:
+        """12 hex digits that tell configurations apart."""
+        settings = asdict(self)
+        del settings["identity_key"]  # secret, and without influence on what an incident says
+        return hashlib.blake2b(msgspec.json.encode(settings), digest_size=6).hexdigest()

@@ -1,0 +1,138 @@
+"""Log rows of a window -> templates, and evidence and anomalies of how often each comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aiops.columns import ERROR_SEVERITY
+from aiops.detect.anomalies import STAY, Candidate
+from aiops.detect.directory import Directory
+from aiops.detect.rates import Rates
+from aiops.detect.templates import Templates
+from aiops.findings import LOG, Note
+from aiops.signals import LogRow, ServiceKey
+
+WARN_SEVERITY = 13
+SWING = 5.0  # over-dispersion of a template's count: a factor of two is no news
+LEARN = 60.0  # active windows (10 min) of baseline before a rate is judged
+MANY = 100  # lines of a surge, whatever they say, that make it evidence of the service: a storm costs by itself
+PLAIN = 0.5  # weight of a surge of lines that are no warning
+NEW_WITHIN = 120  # s: so long a template that had not been seen before is called new
+MAX_KEYS = 100_000
+
+
+class LogDetector:
+    """Templates of all services of a partition, and their rates."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.templates = Templates()
+        self.rates = Rates(directory.suspicion, SWING, LEARN)
+        self.ignored = 0
+        self._directory = directory
+        self._groups = 0
+        self._key: dict[tuple[int, int], int] = {}  # (service, cluster as first emitted) -> key of `rates`
+        self._of_key: list[tuple[int, int]] = []
+        self._severity: list[int] = []
+        self._first: list[int] = []  # window in which the key was first seen
+        self._exemplar: list[str] = []
+        self._known: dict[tuple[int, bytes], int] = {}  # (service, shape) -> cluster; a cache
+
+    def cluster(self, service: int, shape: bytes) -> int:
+        """Cluster of a shape of a service, the same for ever once it was given."""
+        known = self._known.get((service, shape))
+        if known is None:
+            if len(self._known) > 500_000:
+                self._known.clear()
+            key = self._directory.services[service]
+            known = self._known[service, shape] = self.templates.match("\0".join(key), shape)
+        return known
+
+    def display(self, cluster: int) -> str:
+        """Template as people read it."""
+        return self.templates.display(cluster)
+
+    def add(self, window: int, tenant: str, rows: list[LogRow], active: dict[int, int]) -> None:
+        """All rows of one window, merged and in canonical order; `active` environments say anything at all in it."""
+        for _ in range(len(self._directory.environments) - self._groups):
+            self.rates.add_group()
+            self._groups += 1
+        counts: dict[int, int] = {}
+        for row in rows:
+            service = self._directory.service(ServiceKey(tenant, row.environment, row.service))
+            while self._groups < len(self._directory.environments):
+                self.rates.add_group()
+                self._groups += 1
+            key = self._rate_key(window, service, self.cluster(service, row.shape))
+            if key < 0:
+                continue
+            counts[key] = counts.get(key, 0) + row.lines
+            self._severity[key] = max(self._severity[key], row.severity)
+            self._exemplar[key] = row.exemplar
+        keys = np.array(sorted(counts), np.int64)
+        group = np.array(sorted(active), np.int64)
+        self.rates.add(window, keys, np.array([counts[k] for k in keys.tolist()], np.int64), group, np.ones(len(group)))
+
+    def _rate_key(self, window: int, service: int, cluster: int) -> int:
+        key = self._key.get((service, cluster), -1)
+        if key < 0:
+            if len(self._of_key) >= MAX_KEYS:
+                self.ignored += 1
+                return -1
+            key = self._key[service, cluster] = len(self._of_key)
+            self._of_key.append((service, cluster))
+            self._severity.append(0)
+            self._first.append(window)
+            self._exemplar.append("")
+            self.rates.grow([self._directory.service_subject[service]], [self._directory.service_environment[service]])
+        return key
+
+    def advance(self, now: int) -> None:
+        """Event time is `now`."""
+        self.rates.advance(now)
+
+    def evidence(self, now: int, terms: Any, notes: dict[tuple[int, int], Note]) -> list[Candidate]:
+        """Fill the term LOG of every service at event time `now`."""
+        found = []
+        for rate in self.rates.evidence(now, STAY):
+            service, cluster = self._of_key[rate.key]
+            severity, new = self._severity[rate.key], now - self._first[rate.key] <= NEW_WITHIN * 1_000_000_000
+            text = self.display(cluster)
+            warns = severity >= WARN_SEVERITY
+            weight = 1.0 if severity >= ERROR_SEVERITY else 0.8 if warns else PLAIN
+            if rate.score < 0 and (rate.expected < 10 or not warns):
+                continue  # a plain line that stops is what losses in visits are for
+            word = "new" if new else "surging" if rate.score > 0 else "vanished"
+            statement = f'{word} log line "{text[:160]}": {rate.count} lines, expected about {rate.expected:.1f}'
+            score = min(8.0, abs(rate.score)) * weight
+            if rate.score > 0 and rate.count >= MANY and score > terms[service, LOG]:
+                terms[service, LOG] = score
+                notes[service, LOG] = Note(statement, "log")
+            if score >= STAY:
+                found.append(
+                    Candidate(
+                        self._directory.services[service], "log", f"log template {self.templates.id(cluster)}", "log-rates",
+                        score, statement, "up" if rate.score > 0 else "down", None, None, float(rate.count),
+                        rate.expected, None, None, None, (self._exemplar[rate.key],), {"template": text[:400]},
+                    )
+                )  # fmt: skip
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {
+            "templates": self.templates.snapshot(), "rates": self.rates.state(), "of_key": self._of_key,
+            "severity": self._severity, "first": self._first, "exemplar": self._exemplar, "groups": self._groups,
+            "known": [[s, shape, c] for (s, shape), c in self._known.items()], "ignored": self.ignored,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the state of a snapshot."""
+        self.templates.restore(state["templates"])
+        self.rates.restore(state["rates"])
+        self._of_key = [tuple(k) for k in state["of_key"]]
+        self._key = {key: code for code, key in enumerate(self._of_key)}
+        self._severity, self._first, self._exemplar = state["severity"], state["first"], state["exemplar"]
+        self._groups, self.ignored = state["groups"], state["ignored"]
+        self._known = {(s, shape): c for s, shape, c in state["known"]}

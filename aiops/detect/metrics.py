@@ -1,0 +1,290 @@
+"""Metric rows of a window -> evidence and anomalies of metric series, and of instances that fall silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from aiops.detect.anomalies import STAY, Candidate
+from aiops.detect.directory import Directory
+from aiops.detect.heartbeat import Heartbeat
+from aiops.detect.levels import Levels
+from aiops.detect.values import FACETS, LEVEL, MEAN, P95, PREVIOUS, RATE, facets, increases, levels, percentile
+from aiops.columns import CUMULATIVE, DELTA
+from aiops.detect.tails import CAP
+from aiops.findings import HEARTBEAT, METRIC, RESOURCE, Note
+from aiops.identity import Interner
+from aiops.ingest.metric_windows import compared_vectors, merge_cell
+from aiops.signals import MetricRows, ServiceKey
+
+if TYPE_CHECKING:
+    from aiops.wire.tables import SeriesInfo
+
+RESOURCE_WORDS = ("cpu", "memory", "disk", "filesystem")
+SHARED = ("k8s.node.", "system.", "host.", "node_")  # belongs to a machine, not to a service
+RATIO = ("utilization", "utilisation")  # OpenTelemetry's names for shares of a limit
+NEARLY_FULL, SATURATED = 0.8, 3.0
+MAX_SERIES = 1_000_000  # of a partition; beyond it new series are counted and not watched
+
+
+class MetricDetector:
+    """All series of a partition: cells -> values (``values``) -> scores (``levels``) -> terms of their services."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.levels = Levels(directory.suspicion)
+        self.heartbeat = Heartbeat(directory)
+        self.ignored = 0
+        self._directory = directory
+        self._codes = Interner()
+        self._previous: NDArray[np.void] = np.zeros(64, PREVIOUS)
+        self._buckets: dict[int, NDArray[np.float64]] = {}  # last bucket vector of cumulative series
+        self._info: list[SeriesInfo] = []
+        self._level: NDArray[np.int64] = np.full((64, len(FACETS)), -1)  # level code of each facet of a series
+        self._service: list[int] = []  # of each series
+        self._of_level: list[tuple[int, int]] = []  # (series, facet) of each level
+        self._level_service: list[int] = []
+        self._level_resource: list[bool] = []
+        self._level_shared: list[bool] = []
+        self._level_ratio: NDArray[np.bool_] = np.empty(0, bool)
+        self._instance: list[int] = []  # heartbeat code of each series
+        self._arrays: tuple[NDArray[Any], ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._info)
+
+    def add(self, tenant: str, parts: list[MetricRows]) -> None:
+        """All rows of one window, of all sources."""
+        rows = merge_rows(parts)
+        if rows is None:
+            return
+        series, cells, offsets, buckets, described = rows
+        known = self._codes.find(series)
+        if len(self._info) + np.count_nonzero(known < 0) > MAX_SERIES:
+            keep = np.flatnonzero(known >= 0)
+            self.ignored += len(series) - len(keep)
+            series, cells, described = series[keep], cells[keep], [described[k] for k in keep.tolist()]
+            lengths = np.diff(offsets)[keep]
+            buckets = np.concatenate([buckets[offsets[k] : offsets[k + 1]] for k in keep.tolist()] or [np.empty(0)])
+            offsets = np.concatenate([[0], np.cumsum(lengths)])
+        codes, fresh = self._codes.codes(series)
+        for row in fresh.tolist():
+            part, at = described[row]
+            self._learn(tenant, part.table.describe(int(part.codes[at])))
+        live = cells["points"] > 0
+        stale = ~live & (cells["stale_time"] > 0)
+        instances = np.array(self._instance, np.int64)
+        self.heartbeat.beat(instances[codes[live]], cells["last_time"][live])
+        self.heartbeat.end(instances[codes[stale]], cells["stale_time"][stale])
+        self._values(codes[live], cells[live], offsets, buckets, np.flatnonzero(live))
+
+    def _learn(self, tenant: str, info: SeriesInfo) -> None:
+        """A series that was never seen."""
+        code = len(self._info)
+        if code >= len(self._level):
+            self._level = np.concatenate([self._level, np.full_like(self._level, -1)])
+            self._previous = np.concatenate([self._previous, np.zeros_like(self._previous)])
+        service = self._directory.service(ServiceKey(tenant, info.environment, info.service))
+        self._info.append(info)
+        self._service.append(service)
+        self._instance.append(self.heartbeat.instance(service, info.instance))
+        shared = info.name.startswith(SHARED)
+        resource = not shared and any(word in info.name for word in RESOURCE_WORDS)
+        of = facets(info.kind, info.monotonic)
+        for facet in of:
+            self._level[code, facet] = len(self._of_level)
+            self._of_level.append((code, facet))
+            self._level_service.append(service)
+            self._level_resource.append(resource)
+            self._level_shared.append(shared)
+        self.levels.grow([self._directory.service_subject[service]] * len(of))
+        self._arrays = None
+
+    def _values(
+        self, codes: NDArray[np.int32], cells: NDArray[np.void], offsets: NDArray[np.int64], buckets: NDArray[np.float64],
+        rows: NDArray[np.int64],
+    ) -> None:  # fmt: skip
+        out: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+        facet = self._level[codes]
+        plain = np.flatnonzero(facet[:, LEVEL] >= 0)
+        out.append((facet[plain, LEVEL], cells["last_time"][plain], levels(cells[plain])))
+        counted = np.flatnonzero(facet[:, RATE] >= 0)
+        if len(counted):
+            some, c = codes[counted], cells[counted]
+            n = len(some)
+            value, count, seconds, whole = np.empty(n), np.empty(n), np.empty(n), np.empty(n, bool)
+            previous = self._previous[some]
+            temporality = np.array([self._info[k].temporality for k in some.tolist()], np.int64)
+            increases(c, previous, temporality, value, count, seconds, whole)
+            self._previous[some] = previous
+            summed = facet[counted, MEAN] < 0  # a sum: its value is the count
+            ok = np.isfinite(seconds) & (seconds > 0)
+            rate = np.where(summed, value, count)[ok] / seconds[ok]
+            out.append((facet[counted[ok], RATE], c["last_time"][ok], rate))
+            mean = np.flatnonzero(ok & ~summed & (count > 0) & np.isfinite(value))
+            out.append((facet[counted[mean], MEAN], c["last_time"][mean], value[mean] / count[mean]))
+            for k in np.flatnonzero(facet[counted, P95] >= 0).tolist():
+                row = int(rows[counted[k]])
+                p95 = self._p95(int(some[k]), buckets[offsets[row] : offsets[row + 1]], bool(whole[k]))
+                if np.isfinite(p95) and ok[k]:
+                    level = facet[counted[k], P95]
+                    out.append((np.array([level]), c["last_time"][k : k + 1], np.array([p95])))
+        series = np.concatenate([o[0] for o in out]).astype(np.int64)
+        value = np.concatenate([o[2] for o in out])
+        ok = np.isfinite(value)
+        self.levels.add(series[ok], np.concatenate([o[1] for o in out])[ok], value[ok])
+
+    def _p95(self, code: int, counts: NDArray[np.float64], whole: bool) -> float:
+        info = self._info[code]
+        increase = counts
+        if info.temporality == CUMULATIVE:
+            before = self._buckets.get(code)
+            self._buckets[code] = counts.copy()
+            if before is None or len(before) != len(counts):
+                return float("nan")
+            if not whole:
+                increase = counts - before
+        return percentile(increase, info.bounds, 0.95) if len(counts) == len(info.bounds) + 1 else float("nan")
+
+    # ---- evidence -------------------------------------------------------------------------------------------------------
+    def evidence(self, now: int, terms: NDArray[np.float64], notes: dict[tuple[int, int], Note]) -> list[Candidate]:
+        """Fill the terms RESOURCE, METRIC and HEARTBEAT of every service at event time `now`."""
+        found: list[Candidate] = []
+        score = self.levels.evidence(now)
+        if len(score):
+            service, resource, shared = self._columns()
+            up = np.where(resource & (score > 0), score, 0.0)
+            up = np.where(up >= STAY, np.minimum(up + self._saturation(len(score)), CAP), up)
+            any_ = np.where(shared, 0.0, np.abs(score))
+            np.maximum.at(terms[:, RESOURCE], service, up)
+            np.maximum.at(terms[:, METRIC], service, any_)
+            for level in np.flatnonzero(np.abs(score) >= STAY).tolist():
+                found.append(self._candidate(level, float(score[level])))
+                of, statement = int(service[level]), found[-1].statement
+                for term, value in ((RESOURCE, up[level]), (METRIC, any_[level])):
+                    if value >= STAY and value == terms[of, term]:
+                        note = Note(statement, "metric")
+                        notes[of, term] = min(note, notes.get((of, term), note))
+        for code, value, candidate in self.heartbeat.evidence(now):
+            terms[code, HEARTBEAT] = value
+            if value >= STAY:
+                notes[code, HEARTBEAT] = Note(candidate.statement, "metric")
+                found.append(candidate)
+        return found
+
+    def _saturation(self, n: int) -> NDArray[np.float64]:
+        """What nearness to the limit adds to a utilisation that is unusual anyway: 1 means full, whatever is usual."""
+        near = (self.levels.value[:n] - NEARLY_FULL) / (1.0 - NEARLY_FULL)
+        _ = self._columns()
+        return np.where(self._level_ratio, SATURATED * np.clip(near, 0.0, 1.0), 0.0)
+
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        if self._arrays is None:
+            self._level_ratio = np.array([self._info[k].name.endswith(RATIO) for k, _ in self._of_level], bool)
+            self._arrays = (
+                np.array(self._level_service, np.int64), np.array(self._level_resource, bool),
+                np.array(self._level_shared, bool),
+            )  # fmt: skip
+        return self._arrays
+
+    def _candidate(self, level: int, score: float) -> Candidate:
+        series, facet = self._of_level[level]
+        info, state = self._info[series], self.levels
+        signal = label(info, facet)
+        value, expected, spread = float(state.value[level]), float(state.expected[level]), float(state.spread[level])
+        where = f" of {info.instance}" if info.instance else ""
+        unit = f" {info.unit}" if info.unit not in ("", "1") else ""
+        statement = (
+            f"{signal}{where} is {number(value)}{unit}, usually {number(expected)}"
+            f" (within {number(expected - spread)} .. {number(expected + spread)})"
+        )
+        return Candidate(
+            self._directory.services[self._service[series]], "metric", signal, "levels", abs(score), statement,
+            "up" if score > 0 else "down", info.instance or None, None, value, expected, expected - spread,
+            expected + spread, int(state.deviates[level]), (), {"unit": info.unit} if info.unit else {},
+        )  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {
+            "levels": self.levels.state(), "heartbeat": self.heartbeat.state(), "codes": self._codes.identities(),
+            "previous": self._previous[: len(self._info)], "buckets": self._buckets,
+            "info": [list(i) for i in self._info], "service": self._service, "ignored": self.ignored,
+            "instance": self._instance,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the state of a snapshot; the directory has been restored before."""
+        from aiops.wire.tables import SeriesInfo
+
+        self._codes = Interner.of(state["codes"])
+        self.heartbeat.restore(state["heartbeat"])
+        for values, service in zip(state["info"], state["service"], strict=True):
+            values[-2], values[-1] = tuple(values[-2]), tuple(tuple(pair) for pair in values[-1])
+            info = SeriesInfo(*values)
+            self._learn(self._directory.services[service].tenant, info)
+        self._previous[: len(self._info)] = state["previous"]
+        self._buckets, self.ignored = state["buckets"], state["ignored"]
+        self.levels.restore(state["levels"])
+
+
+def label(info: SeriesInfo, facet: int) -> str:
+    """Name of a facet of a series, as people read it."""
+    attributes = ", ".join(f"{key}={value}" for key, value in info.attributes)
+    return info.name + (f"{{{attributes}}}" if attributes else "") + (f" {FACETS[facet]}" if facet else "")
+
+
+def number(value: float) -> str:
+    """A number with four significant digits."""
+    return f"{value:.4g}"
+
+
+def merge_rows(parts: list[MetricRows]) -> tuple[Any, ...] | None:
+    """Rows of several sources as one: series (ascending), cells, bucket offsets, buckets, and where each is described."""
+    parts = [part for part in parts if len(part.series)]
+    if not parts:
+        return None
+    described = [(part, k) for part in parts for k in range(len(part.series))]
+    if len(parts) == 1:
+        part = parts[0]
+        return part.series, part.cells, part.bucket_offsets, part.buckets, described
+    series = np.concatenate([part.series for part in parts])
+    order = np.argsort(series, kind="stable")
+    cells: list[NDArray[np.void]] = []
+    vectors: list[NDArray[np.float64]] = []
+    first: list[int] = []
+    for at in order.tolist():
+        part, k = described[at]
+        vector = part.buckets[part.bucket_offsets[k] : part.bucket_offsets[k + 1]]
+        if first and series[first[-1]] == series[at]:
+            delta = part.table.temporality[part.codes[k]] == DELTA
+            cells[-1], vectors[-1] = merge_cells(cells[-1], vectors[-1], part.cells[k : k + 1], vector, bool(delta))
+        else:
+            first.append(at)
+            cells.append(part.cells[k : k + 1])
+            vectors.append(vector)
+    offsets = np.concatenate([[0], np.cumsum([len(v) for v in vectors])]).astype(np.int64)
+    buckets = np.concatenate(vectors) if vectors else np.empty(0)
+    return series[first], np.concatenate(cells), offsets, buckets, [described[at] for at in first]
+
+
+def merge_cells(
+    a: NDArray[np.void], x: NDArray[np.float64], b: NDArray[np.void], y: NDArray[np.float64], delta: bool
+) -> tuple[NDArray[np.void], NDArray[np.float64]]:
+    """Two cells of one series and their bucket vectors, as one; commutes exactly.  Shapes (1,)."""
+    if not a["points"][0] or not b["points"][0]:
+        out, vector = (b.copy(), y) if not a["points"][0] else (a.copy(), x)
+        out["stale_time"] = max(int(a["stale_time"][0]), int(b["stale_time"][0]))
+        return out, vector
+    out = a.copy()
+    later = int(_merge_first(out, b.copy()))
+    if delta:
+        return out, x + y if len(x) == len(y) else max(x, y, key=len)
+    return out, y if (later or compared_vectors(y, x)) > 0 else x
+
+
+@njit(nogil=True, cache=True)
+def _merge_first(cells: Any, others: Any) -> Any:
+    return merge_cell(cells[0], others[0])

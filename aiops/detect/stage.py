@@ -1,0 +1,212 @@
+"""Window rows of all sources -> findings: evidence rows of every service and edge, and anomalies.
+
+The windows of all sources are merged and processed in order when they are due by the merged clock; every window is processed,
+silent ones too, because evidence fades with time.  A service is judged by what is keyed to it alone, so the number of
+partitions does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aiops import state
+from aiops.detect.anomalies import Candidate, Tracker
+from aiops.detect.directory import Directory
+from aiops.detect.logs import LogDetector
+from aiops.detect.metrics import MetricDetector
+from aiops.detect.traces import TraceDetector
+from aiops.findings import (
+    EDGE_TERMS,
+    ERRORS,
+    GAP,
+    HEARTBEAT,
+    LOG,
+    LOSS,
+    NOVEL,
+    OWN,
+    RESOURCE,
+    TERMS,
+    TRAFFIC,
+    Findings,
+    Note,
+)
+from aiops.ingest.log_windows import bounded
+from aiops.signals import WINDOW, Clocks, WindowRows, due
+
+VERSION = "1"
+REST = 0.3  # weight of the evidence beside the strongest
+# Evidence that makes a service suspect; metrics that are no resources swing too freely.
+_SUSPECT = [RESOURCE, OWN, LOSS, NOVEL, ERRORS, HEARTBEAT, TRAFFIC, LOG]
+_ABSENT = (float("nan"), 0.0)  # of the edge terms: a gap that was not judged is not a gap of 0
+IDLE = 60 * WINDOW  # silence after which windows without anything are skipped
+
+
+class Detect:
+    """One partition of the signals topic.
+
+    Parameters
+    ----------
+    sources : list of str
+        All sources that write to it, assemble's among them.
+    """
+
+    def __init__(self, sources: list[str], tenant: str = "default") -> None:
+        self.clocks = Clocks(sources)
+        self.tenant = tenant
+        self.windows = 0
+        self._sealed: dict[str, int] = {}  # newest window that each source has sent: what is older is a repeat
+        self._waiting: dict[int, dict[str, WindowRows]] = {}
+        self._next = -1
+        self._last_data = -1
+        self._build()
+
+    def _build(self) -> None:
+        self.directory = Directory()
+        self.logs = LogDetector(self.directory)
+        self.metrics = MetricDetector(self.directory)
+        self.traces = TraceDetector(self.directory, self.logs)
+        self.tracker = Tracker(VERSION)
+
+    @property
+    def clock(self) -> int:
+        """End of the last window that was processed, Unix ns: what this stage has reached for those behind it."""
+        return self.clocks.merged
+
+    def process(self, rows: WindowRows) -> None:
+        """Take in the rows of one source for one window; a repeat is ignored."""
+        if rows.window <= self._sealed.get(rows.source, -1):
+            return
+        self._sealed[rows.source] = rows.window
+        self._waiting.setdefault(rows.window, {})[rows.source] = rows
+
+    def advance(self, source: str, clock: int) -> list[Findings]:
+        """Source `source` has reached `clock` (Unix ns): process the windows that are due."""
+        self.clocks.set(source, clock)
+        out: list[Findings] = []
+        merged = self.clocks.merged
+        while True:
+            first = min(self._waiting, default=None)
+            if self._next < 0:
+                if first is None:
+                    break
+                self._next = first
+            if first is not None and first - self._last_data > IDLE and self._next - self._last_data > IDLE:
+                self._next = max(self._next, first)
+            if due(self._next) > merged or (first is None and self._next - self._last_data > IDLE):
+                break
+            window, self._next = self._next, self._next + WINDOW
+            out.extend(self._step(window, self._waiting.pop(window, {})))
+        return out
+
+    def _step(self, window: int, rows: dict[str, WindowRows]) -> list[Findings]:
+        """One window, whole."""
+        now, self.windows = window + WINDOW, self.windows + 1
+        totals: dict[tuple[str, str], int] = {}
+        for source in sorted(rows):
+            self._last_data = window
+            for key, n in rows[source].totals.items():
+                totals[key] = totals.get(key, 0) + n
+        codes = {key: self.directory.environment(self.tenant, key[0]) for key in sorted(totals)}
+        of = {
+            signal: {codes[key]: n for key, n in totals.items() if key[1] == signal}
+            for signal in ("metrics", "logs", "traces")
+        }
+        ordered = [rows[source] for source in sorted(rows)]
+        self.metrics.add(self.tenant, [part for r in ordered for part in r.metrics])
+        self.logs.add(window, self.tenant, bounded([row for r in ordered for row in r.logs]), of["logs"])
+        self.traces.add(window, self.tenant, [r.traces for r in ordered if r.traces is not None], of["traces"])
+        self.metrics.levels.advance(now)
+        self.logs.advance(now)
+        self.traces.advance(now)
+        return self._findings(now, totals)
+
+    def _findings(self, now: int, totals: dict[tuple[str, str], int]) -> list[Findings]:
+        d = self.directory
+        terms = np.zeros((len(d.services), len(TERMS)))
+        notes: dict[Any, Note] = {}
+        edge_terms: dict[tuple[str, str, int, int], float] = {}
+        candidates: list[Candidate] = self.metrics.evidence(now, terms, notes)
+        candidates += self.logs.evidence(now, terms, notes)
+        traced, visits = self.traces.evidence(now, terms, edge_terms, notes)
+        np.round(terms, 4, out=terms)
+        self._suspect(now, terms, edge_terms)
+        anomalies = self.tracker.advance(now, candidates + traced)
+        out = []
+        for environment, (tenant, name) in sorted(enumerate(d.environments), key=lambda pair: pair[1]):
+            of = [code for code, e in enumerate(d.service_environment) if e == environment]
+            of.sort(key=lambda code: d.services[code])
+            edges = {(a, b): code for code, (a, b) in self._edges_of(environment)}
+            for caller, callee, e, _ in edge_terms:
+                if e == environment:
+                    edges.setdefault((caller, callee), -1)
+            pairs = sorted(edges)
+            table = np.array(
+                [
+                    [round(edge_terms.get((*p, environment, k), _ABSENT[k]), 4) for k in range(len(EDGE_TERMS))]
+                    for p in pairs
+                ]
+            ).reshape(-1, len(EDGE_TERMS))
+            calls = self.traces.calls_now
+            counts = np.array([calls[edges[p]] if 0 <= edges[p] < len(calls) else 0.0 for p in pairs])
+            said: dict[tuple[str, ...], Note] = {}
+            for key, note in notes.items():
+                if len(key) == 2 and d.service_environment[key[0]] == environment:
+                    said[d.services[key[0]].service, TERMS[key[1]]] = note
+                elif len(key) == 4 and key[2] == environment:
+                    said[key[0], key[1], EDGE_TERMS[key[3]]] = note
+            found = Findings(
+                tenant, name, now, [d.services[code].service for code in of], terms[of], visits[of], pairs, table, counts,
+                dict(sorted(said.items())), [a for a in anomalies if (a.tenant, a.environment) == (tenant, name)],
+                {signal: n for (e, signal), n in sorted(totals.items()) if e == name},
+            )  # fmt: skip
+            out.append(found)
+        return out
+
+    def _edges_of(self, environment: int) -> list[tuple[int, tuple[str, str]]]:
+        d = self.directory
+        return [
+            (code, (caller, d.services[callee].service))
+            for code, (caller, callee) in enumerate(d.edges)
+            if d.service_environment[callee] == environment
+        ]
+
+    def _suspect(self, now: int, terms: Any, edge_terms: dict[tuple[str, str, int, int], float]) -> None:
+        d = self.directory
+        gaps = np.zeros(len(d.edges))
+        worst = np.zeros(len(d.services))
+        for code, (caller, callee) in enumerate(d.edges):
+            key = (caller, d.services[callee].service, d.service_environment[callee], GAP)
+            gaps[code] = edge_terms.get(key, 0.0)
+            worst[callee] = max(worst[callee], gaps[code])
+        x = np.concatenate([terms[:, _SUSPECT], worst[:, None]], 1)
+        top = x.max(1, initial=0.0)
+        rest = np.zeros(len(top))
+        for column in range(x.shape[1]):  # in this order on every machine
+            rest += x[:, column]
+        d.suspect(now, top + REST * (rest - top), gaps)
+
+    # ---- state ----------------------------------------------------------------------------------------------------------
+    def snapshot(self) -> bytes:
+        """Everything that the future depends on.  Rows of windows that are not due yet must have been merged or re-read."""
+        return state.pack(
+            {
+                "clocks": self.clocks.state(), "sealed": self._sealed, "next": self._next, "last_data": self._last_data,
+                "windows": self.windows, "directory": self.directory.state(), "logs": self.logs.state(),
+                "metrics": self.metrics.state(), "traces": self.traces.state(), "tracker": self.tracker.state(),
+            }
+        )  # fmt: skip
+
+    def restore(self, snapshot: bytes, waiting: dict[int, dict[str, WindowRows]]) -> None:
+        """Take over the state of a snapshot; `waiting` are the rows not due by then, which a worker re-reads from the log."""
+        read = state.unpack(snapshot)
+        self._build()
+        self.clocks.restore(read["clocks"])
+        self._sealed, self._next, self._last_data = read["sealed"], read["next"], read["last_data"]
+        self.windows, self._waiting = read["windows"], waiting
+        self.directory.restore(read["directory"])
+        self.logs.restore(read["logs"])
+        self.metrics.restore(read["metrics"])
+        self.traces.restore(read["traces"])
+        self.tracker.restore(read["tracker"])

@@ -1,0 +1,382 @@
+"""Trace rows of a window -> evidence about services (own time, loss, novelty, errors, traffic) and edges (gap, unreachable)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.detect.anomalies import STAY, Candidate
+from aiops.detect.directory import Directory
+from aiops.detect.logs import LogDetector
+from aiops.detect.rates import Rates
+from aiops.detect.shares import Share, Shares
+from aiops.detect.shifts import Durations, Shift
+from aiops.detect.visits import Visits
+from aiops.findings import ERRORS, GAP, LOSS, LOST, NOVEL, OWN, TRAFFIC, UNREACHABLE, Note
+from aiops.signals import CALL, LOG, OP, SECOND, STEM, Event, ServiceKey, TraceRows
+from aiops.traces.durations import milliseconds
+
+LEAST_OWN, LEAST_GAP = 5, 3  # durations that are compared at all; gaps vary less
+FULL_OWN, FULL_GAP = 1.5, 1.0
+HOLD = 110 * SECOND  # so long after the last span its windows are still contrasted; then silence says nothing
+SILENCE, CUT = 60 * SECOND, 10 * SECOND  # after so long a silence of all spans, the first seconds are not used
+STEADY = 20.0  # over-dispersion of a service's share of all spans
+LEAST_SPANS = 500.0  # of the environment before a share of them is judged
+
+
+class TraceDetector:
+    """Visits, durations, errors and calls of the services and edges of a partition."""
+
+    def __init__(self, directory: Directory, logs: LogDetector) -> None:
+        suspicion = directory.suspicion
+        self._directory, self._logs = directory, logs
+        self.own = Durations(suspicion, LEAST_OWN, FULL_OWN)
+        self.whole = Durations(suspicion, LEAST_OWN, FULL_OWN)
+        self.gap = Durations(suspicion, LEAST_GAP, FULL_GAP)
+        self.errors, self.calls = Shares(suspicion), Shares(suspicion)
+        self.visits = Visits(suspicion)
+        self.traffic = Rates(suspicion, STEADY, LEAST_SPANS)
+        self._op: dict[tuple[int, bytes], int] = {}
+        self._of_op: list[tuple[int, bytes]] = []
+        self._call: dict[tuple[int, bytes], int] = {}
+        self._of_call: list[tuple[int, bytes]] = []
+        self._peers: dict[tuple[int, bytes], set[str]] = defaultdict(set)
+        self._event: dict[tuple[Any, ...], int] = {}
+        self._of_event: list[tuple[Any, ...]] = []
+        self._cells: dict[tuple[int, int], NDArray[np.int64]] = {}  # (service, visit hash) -> cells; a cache
+        self._known = [0, 0, 0]  # services, edges and environments that the parts have been told of
+        self._last: dict[int, int] = {}  # environment -> start of the last window with spans
+        self._cut: dict[int, int] = {}  # environment -> until when windows are not used
+        self.calls_now: NDArray[np.float64] = np.empty(0)
+
+    # ---- one window -----------------------------------------------------------------------------------------------------
+    def add(self, window: int, tenant: str, parts: list[TraceRows], spans: dict[int, int]) -> None:
+        """All rows of one window of all sources; `spans` counts the spans of each environment in it."""
+        for environment, n in spans.items():
+            if n:
+                if window - self._last.get(environment, -(1 << 60)) > SILENCE:
+                    # Traces and logs that begin before the stream does look incomplete.
+                    self._cut[environment] = window + CUT
+                self._last[environment] = window
+        op: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        call: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        edge: dict[int, int] = defaultdict(int)
+        histograms: tuple[dict[tuple[int, int], int], ...] = (defaultdict(int), defaultdict(int), defaultdict(int))
+        visits: dict[tuple[ServiceKey, int], list[Any]] = {}
+        for part in parts:
+            service = [self._directory.service(ServiceKey(tenant, *name)) for name in part.services]
+            self._grow()
+            used = np.array([window >= self._cut.get(e, 0) for e in self._directory.service_environment], bool)
+            for (s, o), (n, failed) in zip(part.op.tolist(), part.op_counts.tolist(), strict=True):
+                if used[service[s]]:
+                    counts = op[self._op_key(service[s], part.operations[o])]
+                    counts[0], counts[1] = counts[0] + n, counts[1] + failed
+            for which, rows, counted in ((0, part.own, part.own_counts), (1, part.duration, part.duration_counts)):
+                for (s, o, b), n in zip(rows.tolist(), counted.tolist(), strict=True):
+                    if used[service[s]]:
+                        histograms[which][self._op_key(service[s], part.operations[o]), b] += n
+            for (s, o), (n, missing) in zip(part.call.tolist(), part.call_counts.tolist(), strict=True):
+                if used[service[s]]:
+                    counts = call[self._call_key(service[s], part.operations[o])]
+                    counts[0], counts[1] = counts[0] + n, counts[1] + missing
+            for (a, b), (n, _) in zip(part.edge.tolist(), part.edge_counts.tolist(), strict=True):
+                if used[service[b]]:
+                    edge[self._edge_key(part.services[a][1], service[b])] += n
+            for (a, b, bin_), n in zip(part.gap.tolist(), part.gap_counts.tolist(), strict=True):
+                if used[service[b]]:
+                    histograms[2][self._edge_key(part.services[a][1], service[b]), bin_] += n
+            for s, visit, n in zip(part.visit.tolist(), part.visit_hash.tolist(), part.visit_counts.tolist(), strict=True):
+                if used[service[s]]:
+                    found = visits.setdefault((self._directory.services[service[s]], visit), [service[s], 0, part])
+                    found[1] += n
+        self._grow()
+        self._count(window, op, call, edge, histograms)
+        self._count_visits(window, visits, spans)
+
+    def _count(self, window: int, op: Any, call: Any, edge: Any, histograms: Any) -> None:
+        for durations, histogram in zip((self.own, self.whole, self.gap), histograms, strict=True):
+            keys = sorted(histogram)
+            table = np.array(keys, np.int64).reshape(-1, 2)
+            durations.add(window, table[:, 0], table[:, 1], np.array([histogram[k] for k in keys], np.int64))
+        for shares, counts in ((self.errors, op), (self.calls, call)):
+            keys = sorted(counts)
+            table = np.array([counts[k] for k in keys], np.int64).reshape(-1, 2)
+            shares.add(window, np.array(keys, np.int64), table[:, 0], table[:, 1])
+        self.calls_now = np.zeros(len(self._directory.edges))
+        for key, n in edge.items():
+            self.calls_now[key] = n
+
+    def _count_visits(self, window: int, visits: dict[tuple[ServiceKey, int], list[Any]], spans: dict[int, int]) -> None:
+        """Distinct visits in canonical order, so that events get their codes in the same order whatever came first."""
+        cells: list[tuple[NDArray[np.int64], int]] = []
+        per_service: dict[int, int] = defaultdict(int)
+        if len(self._cells) > 200_000:
+            self._cells.clear()
+        for (_, visit), (service, n, part) in sorted(visits.items(), key=lambda item: item[0]):
+            found = self._cells.get((service, visit))
+            if found is None:
+                events = self._events(service, part.visit_events[visit], part.events)
+                found = self._cells[service, visit] = self.visits.cells(events, self._directory.service_subject[service])
+            cells.append((found, n))
+            per_service[service] += n
+        keys = np.array(sorted(per_service), np.int64)
+        counts = np.array([per_service[k] for k in keys.tolist()], np.int64)
+        self.visits.add(window, cells, keys, counts)
+        group = np.array(sorted(e for e, n in spans.items() if n), np.int64)
+        self.traffic.add(window, keys, counts, group, np.array([float(spans[e]) for e in group.tolist()]))
+
+    def _events(self, service: int, members: tuple[tuple[int, int], ...], events: dict[int, Event]) -> list[int]:
+        times: dict[tuple[Any, ...], int] = {}
+        for event_hash, n in members:
+            key = self._event_key(service, events[event_hash])
+            times[key] = min(times.get(key, 0) + n, 4)
+        out = []
+        for key, n in times.items():
+            for k in range(1, n + 1):
+                code = self._event.get((*key, k))
+                if code is None:
+                    code = self._event[(*key, k)] = self.visits.event(service, bool(key[-1]))
+                    if code >= 0:
+                        self._of_event.append((*key, k))
+                if code >= 0:
+                    out.append(code)
+        return out
+
+    def _event_key(self, service: int, event: Event) -> tuple[Any, ...]:
+        if event.type == LOG:
+            return (service, LOG, self._logs.cluster(service, event.text), event.error)
+        if event.type == CALL:
+            if event.peer:
+                self._peers[service, event.text].add(event.peer)
+            return (service, CALL, event.text, event.peer, event.peer_text, event.error)
+        return (service, event.type, event.text, event.error)
+
+    # ---- keys -----------------------------------------------------------------------------------------------------------
+    def _grow(self) -> None:
+        """Tell the parts of services, edges and environments that are new in the directory."""
+        d, known = self._directory, self._known
+        for _ in range(known[2], len(d.environments)):
+            self.traffic.add_group()
+        for service in range(known[0], len(d.services)):
+            self.visits.grow(d.service_subject[service])
+            self.traffic.grow([d.service_subject[service]], [d.service_environment[service]])
+        self.gap.grow(d.edge_subject[known[1] :])
+        self._known = [len(d.services), len(d.edges), len(d.environments)]
+
+    def _op_key(self, service: int, name: bytes) -> int:
+        key = self._op.setdefault((service, name), len(self._of_op))
+        if key == len(self._of_op):
+            self._of_op.append((service, name))
+            owner = [self._directory.service_subject[service]]
+            self.own.grow(owner)
+            self.whole.grow(owner)
+            self.errors.grow(owner)
+        return key
+
+    def _call_key(self, service: int, name: bytes) -> int:
+        key = self._call.setdefault((service, name), len(self._of_call))
+        if key == len(self._of_call):
+            self._of_call.append((service, name))
+            self.calls.grow([self._directory.service_subject[service]])
+        return key
+
+    def _edge_key(self, caller: str, callee: int) -> int:
+        key = self._directory.edge(caller, callee)
+        self._grow()
+        return key
+
+    # ---- evidence -------------------------------------------------------------------------------------------------------
+    def advance(self, now: int) -> None:
+        """Event time is `now`."""
+        for part in (self.own, self.whole, self.gap, self.errors, self.calls):
+            part.contrast.advance(now)
+        self.visits.advance(now)
+        self.traffic.advance(now)
+
+    def evidence(
+        self, now: int, terms: NDArray[np.float64], edge_terms: dict[tuple[str, str, int, int], float], notes: dict[Any, Note]
+    ) -> tuple[list[Candidate], NDArray[np.float64]]:
+        """Fill the terms of services and edges at event time `now`; also the recent visits of every service.
+
+        `edge_terms` is keyed by (caller, callee, environment code, term).
+        """
+        d = self._directory
+        recent = np.zeros(len(d.services))
+        self._grow()
+        heard = {e for e, last in self._last.items() if now - last - 10 * SECOND <= HOLD}
+        if not heard:
+            return [], recent
+        found: list[Candidate] = []
+        heard_service = np.array([e in heard for e in d.service_environment], bool)
+        self._own(now, terms, notes, found)
+        self._gap(now, edge_terms, notes, found)
+        loss, lost, novel = self.visits.evidence(now)
+        for term, best in ((LOSS, loss), (LOST, lost), (NOVEL, novel)):
+            for service, item in best.items():
+                if item.score > terms[service, term]:
+                    terms[service, term] = item.score
+                    notes[service, term] = self._visit_note(term, item)
+        for term, best in ((LOSS, loss), (NOVEL, novel)):
+            for service, item in best.items():
+                if item.score >= STAY:
+                    found.append(self._visit_candidate(service, term, item, notes[service, term].statement))
+        self._errors(now, terms, notes, found)
+        self._unreachable(now, edge_terms, notes)
+        for rate in self.traffic.evidence(now, STAY):
+            if rate.score < 0:
+                terms[rate.key, TRAFFIC] = -rate.score
+                statement = f"{d.services[rate.key].service} got {rate.count} requests, expected about {rate.expected:.0f}"
+                notes[rate.key, TRAFFIC] = Note(statement, "trace")
+                found.append(
+                    Candidate(d.services[rate.key], "traffic", "requests", "share-of-traffic", -rate.score, statement,
+                              "down", None, None, float(rate.count), rate.expected)
+                )  # fmt: skip
+        terms[~heard_service] = np.where(_TRACE_TERMS, 0.0, terms[~heard_service])
+        seen, _ = self.visits.seen.split(now, 60 * SECOND)
+        recent[: len(seen)] = seen
+        return [c for c in found if d.environment(c.service.tenant, c.service.environment) in heard], recent
+
+    def _own(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
+        for shift in self.own.evidence(now):
+            service, name = self._of_op[shift.key]
+            if shift.score > terms[service, OWN]:
+                terms[service, OWN] = shift.score
+                notes[service, OWN] = Note(_shift_statement(f"own time of {_text(name)}", shift), "trace")
+        for kind, durations in (("own time", self.own), ("latency", self.whole)):
+            for shift in durations.evidence(now):
+                if shift.score >= STAY:
+                    service, name = self._of_op[shift.key]
+                    found.append(_shift_candidate(self._directory.services[service], f"{kind} of {_text(name)}", shift))
+
+    def _gap(self, now: int, edge_terms: dict[Any, float], notes: dict[Any, Note], found: list[Candidate]) -> None:
+        d = self._directory
+        for shift in self.gap.evidence(now):
+            caller, callee = d.edges[shift.key]
+            key = d.services[callee]
+            edge_terms[caller, key.service, d.service_environment[callee], GAP] = shift.score
+            if shift.score <= 0:
+                continue
+            statement = _shift_statement(f"network time of calls {caller} -> {key.service}", shift)
+            notes[caller, key.service, d.service_environment[callee], GAP] = Note(statement, "edge")
+            if shift.score >= STAY:
+                found.append(
+                    _shift_candidate(key, f"network time from {caller}", shift, "edge", caller, statement)
+                )
+
+    def _errors(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
+        for share in self.errors.evidence(now):
+            service, name = self._of_op[share.key]
+            statement = (
+                f"{share.hits} of {share.trials} requests to {_text(name)} failed, usually {100 * share.normal:.2g} %"
+            )
+            if share.score > terms[service, ERRORS]:
+                terms[service, ERRORS] = share.score
+                notes[service, ERRORS] = Note(statement, "trace")
+            if share.score >= STAY:
+                found.append(
+                    Candidate(self._directory.services[service], "error", f"error ratio of {_text(name)}", "error-ratio",
+                              share.score, statement, "up", None, None, share.hits / share.trials, share.normal)
+                )  # fmt: skip
+
+    def _unreachable(self, now: int, edge_terms: dict[Any, float], notes: dict[Any, Note]) -> None:
+        best: dict[tuple[str, str, int], Share] = {}
+        for share in self.calls.evidence(now):
+            service, name = self._of_call[share.key]
+            for peer in self._peers.get((service, name), ()):
+                key = (self._directory.services[service].service, peer, self._directory.service_environment[service])
+                if key not in best or share.score > best[key].score:
+                    best[key] = share
+        for (caller, callee, environment), share in best.items():
+            edge_terms[caller, callee, environment, UNREACHABLE] = share.score
+            statement = (
+                f"{share.hits} of {share.trials} calls {caller} -> {callee} reached nobody, usually {100 * share.normal:.2g} %"
+            )
+            notes[caller, callee, environment, UNREACHABLE] = Note(statement, "edge")
+
+    def _visit_note(self, term: int, item: Any) -> Note:
+        if term == NOVEL:
+            what = self._describe(item.event)
+            return Note(f"{what} came in {item.count} of {item.visits} visits, usually {100 * item.normal:.2g} %", "trace")
+        x, y = self._describe(item.x), self._describe(item.y)
+        return Note(
+            f"after {x}, {y} is missing in {item.missed} of {item.trials} visits; it used to follow in {100 * item.normal:.3g} %",
+            "trace",
+        )
+
+    def _visit_candidate(self, service: int, term: int, item: Any, statement: str) -> Candidate:
+        code = item.event if term == NOVEL else item.y
+        error = self._of_event[code][-2]
+        name = "new in visits" if term == NOVEL else "missing in visits"
+        observed = item.count / item.visits if term == NOVEL else 1.0 - item.missed / item.trials
+        return Candidate(
+            self._directory.services[service], "error" if error else "log" if self._of_event[code][1] in (LOG, STEM) else "traffic",
+            name, "visit-events", item.score, statement, "up" if term == NOVEL else "down", None, None, observed, item.normal,
+        )  # fmt: skip
+
+    def _describe(self, code: int) -> str:
+        _, type_, *rest = self._of_event[code]
+        times = f" #{rest[-1]}" if rest[-1] > 1 else ""
+        if type_ == OP:
+            return f"{'failed ' if rest[1] else ''}operation {_text(rest[0])}{times}"
+        if type_ == CALL:
+            return f"call {_text(rest[0])} to {rest[1] or 'nobody'} {_text(rest[2])}".rstrip() + times
+        if type_ == LOG:
+            return f'log line "{self._logs.display(rest[0])[:120]}"{times}'
+        return f'log line beginning "{_text(rest[0])}"{times}'
+
+    # ---- state ----------------------------------------------------------------------------------------------------------
+    def state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {
+            "own": self.own.contrast.state(), "whole": self.whole.contrast.state(), "gap": self.gap.contrast.state(),
+            "errors": self.errors.contrast.state(), "calls": self.calls.contrast.state(), "visits": self.visits.state(),
+            "traffic": self.traffic.state(), "of_op": self._of_op, "of_call": self._of_call,
+            "peers": [[*k, sorted(v)] for k, v in sorted(self._peers.items())], "of_event": self._of_event,
+            "ignored_events": [list(k) for k, v in self._event.items() if v < 0], "known": self._known,
+            "last": self._last, "cut": self._cut, "calls_now": self.calls_now,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the state of a snapshot; the directory and the templates have been restored before."""
+        for name in ("own", "whole", "gap", "errors", "calls"):
+            getattr(self, name).contrast.restore(state[name])
+        self.visits.restore(state["visits"])
+        self.traffic.restore(state["traffic"])
+        self._of_op = [tuple(k) for k in state["of_op"]]
+        self._op = {key: code for code, key in enumerate(self._of_op)}
+        self._of_call = [tuple(k) for k in state["of_call"]]
+        self._call = {key: code for code, key in enumerate(self._of_call)}
+        self._peers = defaultdict(set, {(s, name): set(peers) for s, name, peers in state["peers"]})
+        self._of_event = [tuple(k) for k in state["of_event"]]
+        self._event = {key: code for code, key in enumerate(self._of_event)}
+        self._event.update({tuple(k): -1 for k in state["ignored_events"]})
+        self._known, self._last, self._cut = state["known"], state["last"], state["cut"]
+        self.calls_now = state["calls_now"]
+
+
+_TRACE_TERMS = np.zeros(10, bool)
+_TRACE_TERMS[[OWN, LOSS, LOST, NOVEL, ERRORS, TRAFFIC]] = True
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
+
+
+def _shift_statement(what: str, shift: Shift) -> str:
+    return (
+        f"{what}: median {milliseconds(shift.recent_p50):.3g} ms, p90 {milliseconds(shift.recent_p90):.3g} ms;"
+        f" usually {milliseconds(shift.normal_p50):.3g} and {milliseconds(shift.normal_p90):.3g} ms"
+    )
+
+
+def _shift_candidate(
+    key: ServiceKey, what: str, shift: Shift, kind: str = "latency", peer: str | None = None, statement: str = ""
+) -> Candidate:
+    return Candidate(
+        key, kind, what, "duration-shift", shift.score, statement or _shift_statement(what, shift), "up", None, peer,
+        milliseconds(shift.recent_p90), milliseconds(shift.normal_p90), None, milliseconds(shift.normal_p90), None, (),
+        {"unit": "ms"},
+    )  # fmt: skip

@@ -1,0 +1,91 @@
+"""Window cells of a series -> the values that are judged.
+
+gauge, non-monotonic sum -> the mean of its points; monotonic sum -> increase a second; histogram, exponential histogram ->
+measurements a second, their mean, and their 95th percentile; summary -> measurements a second and their mean.  Each is a
+*facet* of the series with a baseline of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from aiops.columns import DELTA, EXPONENTIAL, GAUGE, HISTOGRAM, SUM
+from aiops.ingest.exact_sums import total
+from aiops.signals import WINDOW
+
+LEVEL, RATE, MEAN, P95 = range(4)
+FACETS = ("", "rate", "mean", "p95")
+STALE = 300_000_000_000  # ns: a previous point older than this makes no increase
+
+
+def facets(kind: int, monotonic: bool) -> tuple[int, ...]:
+    """Which facets a series of this kind has."""
+    if kind == GAUGE or (kind == SUM and not monotonic):
+        return (LEVEL,)
+    if kind == SUM:
+        return (RATE,)
+    return (RATE, MEAN, P95) if kind in (HISTOGRAM, EXPONENTIAL) else (RATE, MEAN)
+
+
+PREVIOUS = np.dtype(
+    [("time", np.int64), ("value", np.float64), ("count", np.float64), ("start", np.int64), ("buckets", np.int64)]
+)
+
+
+@njit(nogil=True, cache=True)
+def levels(cells: Any) -> Any:
+    """Mean of the points of each cell."""
+    out = np.empty(len(cells))
+    for i in range(len(cells)):
+        out[i] = total(cells[i]) / cells[i].points
+    return out
+
+
+@njit(nogil=True, cache=True)
+def increases(cells: Any, previous: Any, temporality: Any, value: Any, count: Any, seconds: Any, whole: Any) -> None:
+    """Increase of value and count since the previous window with points, and over how long.
+
+    A new start time or a fall is a reset: then the last value is the increase since the new start (`whole`).  NaN where there
+    is nothing to compare with.
+    """
+    for i in range(len(cells)):
+        c, p = cells[i], previous[i]
+        value[i] = count[i] = seconds[i] = np.nan
+        whole[i] = False
+        if temporality[i] == DELTA:
+            value[i], count[i] = total(c), c.count
+            seconds[i] = (c.last_time - p.time) * 1e-9 if 0 <= c.last_time - p.time <= STALE and p.time > 0 else WINDOW * 1e-9
+            whole[i] = True
+        elif p.time > 0 and c.last_time > p.time and c.last_time - p.time <= STALE:
+            reset = c.last < p.value or c.last_count < p.count or (c.start > p.time and c.start != p.start)
+            if reset:
+                since = c.start if p.time < c.start < c.last_time else p.time
+                value[i], count[i], seconds[i] = c.last, c.last_count, (c.last_time - since) * 1e-9
+                whole[i] = True
+            else:
+                value[i], count[i] = c.last - p.value, c.last_count - p.count
+                seconds[i] = (c.last_time - p.time) * 1e-9
+        p.time, p.value, p.count, p.start = c.last_time, c.last, c.last_count, c.start
+
+
+def percentile(counts: NDArray[np.float64], bounds: tuple[float, ...], q: float) -> float:
+    """Quantile `q` of a bucket vector, by straight lines inside the buckets; NaN where it is empty.
+
+    The last bucket has no upper bound: what lies in it is taken to lie at its lower bound.
+    """
+    total = float(counts.sum())
+    if total <= 0 or not bounds:
+        return float("nan")
+    rank, below = q * total, 0.0
+    for i, n in enumerate(counts.tolist()):
+        if below + n >= rank and n > 0:
+            if i >= len(bounds):
+                return float(bounds[-1])
+            low = bounds[i - 1] if i else min(0.0, bounds[0])
+            return float(low + (bounds[i] - low) * (rank - below) / n)
+        below += n
+    return float(bounds[-1])

@@ -1,0 +1,214 @@
+"""Sets of events per visit -> what no longer follows, and what is new: a method that returns early, throws or takes another way.
+
+For every ordered pair (x, y) of events that were seen in one visit of a service, P(y | x) is learned.  A pair is *lost* when y
+follows x clearly less often than it used to.  Being conditional on x keeps work that a caller no longer asks for from being
+blamed on the service that was never reached.  An event is *novel* when it comes far more often than it used to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from aiops.detect.contrast import LENGTHS, Contrast
+from aiops.detect.suspicion import Suspicion
+from aiops.detect.tails import EFFECTIVE, at_least
+
+LIKELY, CERTAIN = 0.6, 0.9  # y is missed only where it followed x at least so often; below CERTAIN the rate is WEAK
+WEAK = 15.0  # trials that such a rate counts as: it follows the mix of requests
+DROP = 0.85  # y counts as lost when it follows less often than this share of what was normal
+LEAST_NORMAL, LEAST_RECENT = 5.0, 2.0  # visits with x
+NOVEL_SEEN = 20.0  # normal visits of the service before anything in it is new
+NOVEL_TIMES = 3.0  # how many times its normal rate an event must reach
+NOVEL_PLAIN = 0.7  # weight of a new event that is no error
+MAX_EVENTS = 3_000  # events told apart in a service; beyond it new ones are not learned
+WIDEST = 120  # events of a visit that are paired; of more, the least hashes
+
+
+class Loss(NamedTuple):
+    """Of `trials` recent visits with event x, `missed` lack y, which used to be there in a share of `normal`."""
+
+    x: int
+    y: int
+    score: float
+    trials: int
+    missed: int
+    normal: float
+
+
+class Novelty(NamedTuple):
+    """Event `event` came in `count` of `visits` recent visits; its normal share is `normal`."""
+
+    event: int
+    score: float
+    count: int
+    visits: int
+    normal: float
+
+
+class Visits:
+    """Events and pairs of all services of a partition; codes are dense, in order of first sight."""
+
+    def __init__(self, suspicion: Suspicion) -> None:
+        self.pairs = Contrast(suspicion)
+        self.seen = Contrast(suspicion)  # visits per service
+        self.ignored = 0  # events beyond MAX_EVENTS of their service
+        self._pair_code: dict[int, int] = {}  # x << 32 | y
+        self._x: list[int] = []
+        self._y: list[int] = []
+        self._service: list[int] = []  # of each event
+        self._error: list[bool] = []
+        self._per_service: list[int] = []
+        self._arrays: tuple[NDArray[Any], ...] | None = None
+
+    def grow(self, subject: int) -> None:
+        """Add a service, owned by `subject`; services are numbered 0, 1, 2 ..."""
+        self.seen.grow(np.array([subject], np.int32))
+        self._per_service.append(0)
+
+    def event(self, service: int, error: bool) -> int:
+        """Code of a new event of a service, -1 when the service has too many."""
+        if self._per_service[service] >= MAX_EVENTS:
+            self.ignored += 1
+            return -1
+        self._per_service[service] += 1
+        self._service.append(service)
+        self._error.append(error)
+        return len(self._service) - 1
+
+    def cells(self, events: list[int], subject: int) -> NDArray[np.int64]:
+        """Cells of all ordered pairs of the events of a visit, (x, x) included: int64, shape (len(events) ** 2,)."""
+        events = events[:WIDEST]
+        out = np.empty(len(events) ** 2, np.int64)
+        known, i, new = self._pair_code, 0, 0
+        for x in events:
+            for y in events:
+                code = known.setdefault(x << 32 | y, len(self._x))
+                if code == len(self._x):
+                    self._x.append(x)
+                    self._y.append(y)
+                    new += 1
+                out[i] = code
+                i += 1
+        if new:
+            self.pairs.grow(np.full(new, subject, np.int32))
+            self._arrays = None
+        return out
+
+    def add(
+        self, start: int, visits: list[tuple[NDArray[np.int64], int]], service: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> None:
+        """One window: (cells, how often) of each distinct visit, and visits per service."""
+        if not visits:
+            return
+        cells = np.concatenate([c for c, _ in visits])
+        weights = np.repeat(np.array([float(n) for _, n in visits]), [len(c) for c, _ in visits])
+        total = np.bincount(cells, weights)
+        used = np.flatnonzero(total)
+        self.pairs.add(start, used, total[used])
+        self.seen.add(start, service, counts.astype(np.float64))
+
+    def advance(self, now: int) -> None:
+        """Event time is `now`."""
+        self.pairs.advance(now)
+        self.seen.advance(now)
+
+    def evidence(self, now: int) -> tuple[dict[int, Loss], dict[int, Loss], dict[int, Novelty]]:
+        """By service: the worst loss of both lengths, the worst lasting loss, the worst novelty.
+
+        A lasting loss is judged over the longer length and weighed by the share that is lost: a burst fades, a fault stays.
+        """
+        loss: dict[int, Loss] = {}
+        lasting: dict[int, Loss] = {}
+        novel: dict[int, Novelty] = {}
+        if not self._x:
+            return loss, lasting, novel
+        x, y, diagonal, service, error = self._columns()
+        for length in LENGTHS:
+            recent, normal = self.pairs.split(now, length)
+            seen, used = self.seen.split(now, length)
+            lost, new = _judge(recent, normal, seen, used, x, y, diagonal, service, error)
+            for row in lost.tolist():
+                found = Loss(int(row[0]), int(row[1]), row[2], int(row[3]), int(row[4]), row[5])
+                _keep_best(loss, int(service[found.x]), found)
+                if length == max(LENGTHS):
+                    share = 1.0 - (1.0 - found.missed / found.trials) / found.normal
+                    _keep_best(lasting, int(service[found.x]), found._replace(score=found.score * share))
+            for row in new.tolist():
+                event = Novelty(int(row[0]), row[1], int(row[2]), int(row[3]), row[4])
+                _keep_best(novel, int(service[event.event]), event)
+        return loss, lasting, novel
+
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        if self._arrays is None or len(self._arrays[3]) != len(self._service):
+            x, y = np.array(self._x, np.int64), np.array(self._y, np.int64)
+            diagonal = np.full(len(self._service), -1, np.int64)
+            own = np.flatnonzero(x == y)
+            diagonal[x[own]] = own
+            self._arrays = (x, y, diagonal, np.array(self._service, np.int64), np.array(self._error, np.bool_))
+        return self._arrays
+
+    def state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {
+            "pairs": self.pairs.state(), "seen": self.seen.state(), "x": self._x, "y": self._y,
+            "service": self._service, "error": self._error, "per_service": self._per_service,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the state of a snapshot."""
+        self.pairs.restore(state["pairs"])
+        self.seen.restore(state["seen"])
+        self._x, self._y, self._service = state["x"], state["y"], state["service"]
+        self._error, self._per_service = state["error"], state["per_service"]
+        self._pair_code = {x << 32 | y: code for code, (x, y) in enumerate(zip(self._x, self._y, strict=True))}
+        self._arrays = None
+
+
+def _keep_best(best: dict[int, Any], service: int, found: Any) -> None:
+    """The greatest score; of equal ones the one with more trials, then the first events: `service` decides by its own alone."""
+    other = best.get(service)
+    if other is None or found.score > other.score:
+        best[service] = found
+
+
+@njit(nogil=True, cache=True)
+def _judge(
+    recent: Any, normal: Any, seen: Any, used: Any, x: Any, y: Any, diagonal: Any, service: Any, error: Any
+) -> tuple[Any, Any]:
+    lost, n_lost = np.empty((256, 6)), 0
+    for pair in range(len(x)):
+        a, b = x[pair], y[pair]
+        if a == b or error[b] or normal[pair] < LEAST_NORMAL * LIKELY:  # an error that ends is recovery, not loss
+            continue
+        trials, weight = recent[diagonal[a]], normal[diagonal[a]]
+        if trials < LEAST_RECENT or weight < LEAST_NORMAL:
+            continue
+        p, missed = normal[pair] / weight, trials - recent[pair]
+        if p < LIKELY or missed <= 0.0 or 1.0 - missed / trials >= DROP * p:
+            continue
+        score = at_least(missed, trials, 1.0 - min(p, 1.0), weight, WEAK if p < CERTAIN else EFFECTIVE)
+        if score < 0.05:
+            continue
+        if n_lost == len(lost):
+            lost = np.concatenate((lost, np.empty_like(lost)))
+        lost[n_lost, 0], lost[n_lost, 1], lost[n_lost, 2] = a, b, score
+        lost[n_lost, 3], lost[n_lost, 4], lost[n_lost, 5] = trials, missed, p
+        n_lost += 1
+    new, n_new = np.empty((len(service), 5)), 0
+    for event in range(len(service)):
+        s, at = service[event], diagonal[event]
+        if at < 0 or used[s] < NOVEL_SEEN or recent[at] < LEAST_RECENT:
+            continue
+        if recent[at] * used[s] <= NOVEL_TIMES * normal[at] * seen[s]:
+            continue
+        p = min(normal[at] / used[s], 0.5)
+        score = at_least(min(recent[at], seen[s]), seen[s], p, used[s], EFFECTIVE) * (1.0 if error[event] else NOVEL_PLAIN)
+        if score < 0.05:
+            continue
+        new[n_new, 0], new[n_new, 1], new[n_new, 2], new[n_new, 3], new[n_new, 4] = event, score, recent[at], seen[s], p
+        n_new += 1
+    return lost[:n_lost], new[:n_new]

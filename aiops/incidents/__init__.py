@@ -1,0 +1,1 @@
+"""Anomalies in, incidents out: order, deduplicate, correlate, follow their life."""

@@ -1,0 +1,173 @@
+"""What respond knows of one environment: services, who calls whom, the strength of evidence of each, and its last minutes."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET
+from aiops.findings import ERRORS, GAP, HEARTBEAT, LOG, LOSS, NOVEL, OWN, RESOURCE, TERMS, TRAFFIC, UNREACHABLE, Findings, Note
+from aiops.signals import SECOND
+
+F64 = NDArray[np.float64]
+
+ACTIVE = 3.0  # a service this strong takes part
+CALM = 1.0  # below it its first evidence is forgotten
+REST = 0.3  # weight of the evidence beside the strongest
+NEAR = 0.5  # weight of the strongest neighbour
+LOG_WEIGHT = 0.8  # of log rates, for opening
+REMEMBER = 180 * SECOND
+EDGE_LIFE = 24 * 3600 * SECOND  # an edge not seen for so long is no topology any more
+
+
+class Environment:
+    """State of one (tenant, environment)."""
+
+    def __init__(self, tenant: str, name: str) -> None:
+        self.tenant, self.name = tenant, name
+        self.services: list[str] = []
+        self.index: dict[str, int] = {}
+        self.callees: dict[int, set[int]] = {}
+        self.callers: dict[int, set[int]] = {}
+        self.first: F64 = np.empty(0)  # Unix ns of the first evidence of what is active now, inf = calm
+        self.visits: F64 = np.empty(0)
+        self.evidence: F64 = np.empty((0, N_TERMS))
+        self.strength: F64 = np.empty(0)
+        self.neighbourhood: F64 = np.empty(0)
+        self.notes: dict[tuple[int, int], Note] = {}
+        self.history: deque[tuple[int, F64, dict[tuple[int, int], Note]]] = deque()
+        self._edges: dict[tuple[int, int], int] = {}  # when last seen
+
+    def service(self, name: str) -> int:
+        """Number of a service."""
+        code = self.index.setdefault(name, len(self.services))
+        if code == len(self.services):
+            self.services.append(name)
+            self.first = np.append(self.first, np.inf)
+        return code
+
+    def near(self, service: int) -> set[int]:
+        """Services one call away."""
+        return self.callees.get(service, set()) | self.callers.get(service, set())
+
+    def around(self, service: int) -> set[int]:
+        """Services at most two calls away, itself included."""
+        out = {service} | self.near(service)
+        for other in list(out):
+            out |= self.near(other)
+        return out
+
+    def neighbourhood_without(self, service: int, taken: set[int]) -> float:
+        """Strength of a service, and half of its strongest neighbour's that is not in `taken`; 0 for a calm service."""
+        if self.strength[service] <= 0:
+            return 0.0
+        near = max((float(self.strength[k]) for k in self.near(service) - taken), default=0.0)
+        return float(self.strength[service]) + NEAR * near
+
+    def began_after(self, service: int, time: int) -> bool:
+        """Did the service become active after `time` (Unix ns)?"""
+        return bool(self.strength[service] >= ACTIVE and time < self.first[service] < np.inf)
+
+    def update(self, found: Findings) -> None:
+        """Take in the evidence rows of one window."""
+        codes = [self.service(name) for name in found.services]
+        pairs = [(self.service(a), self.service(b)) for a, b in found.edges]
+        n = len(self.services)
+        evidence = np.zeros((n, N_TERMS))
+        self.visits = np.zeros(n)
+        if codes:
+            evidence[codes, : len(TERMS)] = found.terms
+            self.visits[codes] = found.visits
+        self._topology(found.time, pairs, found.calls)
+        self.notes = {}
+        for key, note in found.notes.items():
+            if len(key) == 2:
+                self.notes[self.index[key[0]], TERMS.index(key[1])] = note
+        self._edge_evidence(evidence, pairs, found)
+        self.evidence = evidence
+        self.strength = self._strengths(evidence)
+        self.neighbourhood = self.strength.copy()
+        for s in range(n):
+            self.neighbourhood[s] = self.neighbourhood_without(s, set())
+        active, calm = self.strength >= ACTIVE, self.strength < CALM
+        self.first = np.where(active, np.minimum(self.first, float(found.time)), np.where(calm, np.inf, self.first))
+        self.history.append((found.time, evidence, self.notes))
+        while self.history[0][0] < found.time - REMEMBER:
+            self.history.popleft()
+
+    def _topology(self, now: int, pairs: list[tuple[int, int]], calls: F64) -> None:
+        for pair, n in zip(pairs, calls.tolist(), strict=True):
+            if n > 0 or pair not in self._edges:
+                if pair not in self._edges:
+                    self.callees.setdefault(pair[0], set()).add(pair[1])
+                    self.callers.setdefault(pair[1], set()).add(pair[0])
+                self._edges[pair] = now
+        if now // SECOND % 600 == 0:
+            for (a, b), seen in list(self._edges.items()):
+                if now - seen > EDGE_LIFE:
+                    del self._edges[a, b]
+                    self.callees[a].discard(b)
+                    self.callers[b].discard(a)
+
+    def _edge_evidence(self, evidence: F64, pairs: list[tuple[int, int]], found: Findings) -> None:
+        touching: dict[int, list[float]] = {}
+        reached: dict[int, float] = {}
+        for k, (a, b) in enumerate(pairs):
+            gap, unreachable = float(found.edge_terms[k, GAP]), float(found.edge_terms[k, UNREACHABLE])
+            if gap == gap:
+                touching.setdefault(a, []).append(gap)
+                touching.setdefault(b, []).append(gap)
+                evidence[b, EDGE] = max(evidence[b, EDGE], gap)
+                self._note(b, EDGE, found.notes.get((*found.edges[k], "gap")), gap, evidence)
+                for s in (a, b):
+                    self._note(s, NET, found.notes.get((*found.edges[k], "gap")), gap, evidence)
+            reached[b] = max(reached.get(b, 0.0), unreachable)
+            if unreachable >= 2.0:
+                self._note(b, DOWN, found.notes.get((*found.edges[k], "unreachable")), unreachable, evidence)
+        # A delayed service lifts every edge that it touches, its neighbour only one.
+        for s, gaps in touching.items():
+            evidence[s, NET] = round(sum(sorted(gaps)) / len(gaps), 4)
+        # Traffic that vanishes may be a caller's doing, and calls that reach nobody do not tell which end failed; both do.
+        for s, unreachable in reached.items():
+            evidence[s, DOWN] = min(unreachable, max(evidence[s, TRAFFIC], evidence[s, HEARTBEAT]))
+
+    def _note(self, service: int, term: int, note: Note | None, value: float, evidence: F64) -> None:
+        if note is not None and value > 0 and ((service, term) not in self.notes or value >= evidence[service, term]):
+            self.notes[service, term] = note
+
+    @staticmethod
+    def _strengths(evidence: F64) -> F64:
+        net = np.maximum(evidence[:, NET], evidence[:, EDGE])
+        parts = [evidence[:, RESOURCE], evidence[:, OWN], net, evidence[:, LOSS]]
+        parts += [np.maximum(evidence[:, NOVEL], evidence[:, ERRORS]), evidence[:, HEARTBEAT], evidence[:, DOWN]]
+        parts.append(LOG_WEIGHT * evidence[:, LOG])
+        top, total = np.zeros(len(evidence)), np.zeros(len(evidence))
+        for part in parts:
+            top, total = np.maximum(top, part), total + part
+        return np.round(top + REST * (total - top), 4)
+
+    def state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {
+            "tenant": self.tenant, "name": self.name, "services": self.services, "first": self.first,
+            "visits": self.visits, "edges": [[*k, v] for k, v in self._edges.items()],
+            "history": [[t, e, [[*k, *n] for k, n in notes.items()]] for t, e, notes in self.history],
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Environment:
+        """The environment of a snapshot."""
+        out = cls(state["tenant"], state["name"])
+        for name in state["services"]:
+            out.service(name)
+        out.first, out.visits = state["first"], state["visits"]
+        for a, b, seen in state["edges"]:
+            out._edges[a, b] = seen
+            out.callees.setdefault(a, set()).add(b)
+            out.callers.setdefault(b, set()).add(a)
+        for t, evidence, notes in state["history"]:
+            out.history.append((t, evidence, {(s, k): Note(text, type_) for s, k, text, type_ in notes}))
+        return out

@@ -1,0 +1,195 @@
+"""Strength of evidence -> incidents that open, take in their neighbours, settle, and close; all in event time.
+
+Open: the neighbourhood of a service stays at ``open`` for ``confirm``, or resources or heartbeat alone reach it, which have
+waited already.  Join: active services within two calls, while the incident is not settled; later ones open their own.  Close:
+all its services below ``close`` for ``quiet``, or ``longest`` reached: what lasts so long is the new normal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.causes.rank import N_TERMS, Ranked
+from aiops.findings import HEARTBEAT, RESOURCE, Note
+from aiops.incidents.environment import ACTIVE, Environment
+from aiops.records import Anomaly
+from aiops.signals import SECOND
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When incidents open and close; strengths in -log10 of a tail probability, times in ns."""
+
+    open: float = 5.0
+    hold: float = 0.6  # share of `open` to which strength may sink meanwhile
+    close: float = 2.5
+    confirm: int = 30 * SECOND
+    quiet: int = 60 * SECOND
+    cool: int = 60 * SECOND  # after closing, the same neighbourhood opens nothing
+    longest: int = 900 * SECOND
+    settle: int = 300 * SECOND  # services and causes change until then
+    episode: int = 1800 * SECOND  # the same cause within this time after closing is the same incident again
+
+
+@dataclass(slots=True)
+class Case:
+    """An incident as the engine follows it; ``aiops.incidents.report`` makes the public record of it."""
+
+    incident_id: str
+    opened: int
+    onset: int
+    services: set[int]
+    peak: F64  # shape (n_services, N_TERMS)
+    first: F64  # shape (n_services,)
+    notes: dict[tuple[int, int], Note] = field(default_factory=dict)
+    causes: list[Ranked] = field(default_factory=list)
+    members: dict[str, Any] = field(default_factory=dict)  # anomaly id -> Anomaly
+    more_members: int = 0
+    episode: int = 1
+    episodes: list[list[int | None]] = field(default_factory=list)
+    version: int = 0
+    quiet: dict[int, int] = field(default_factory=dict)  # service -> since when it has been quiet
+    left: set[int] = field(default_factory=set)  # services that were quiet for so long that they are over this incident
+    closed: int = -1
+    settled: bool = False
+    said: tuple[Any, ...] = ()  # what the last published version said
+    detail: tuple[Any, ...] = ()
+    said_at: int = -1
+    severity: str = "medium"
+    affected: float = 0.0
+    strongest: float = 0.0
+
+    @property
+    def present(self) -> set[int]:
+        """Services that still take part."""
+        return self.services - self.left
+
+    def observe(self, environment: Environment) -> None:
+        """Keep the greatest evidence, and what it said."""
+        n = len(environment.services)
+        if len(self.peak) < n:
+            self.peak = np.concatenate([self.peak, np.zeros((n - len(self.peak), N_TERMS))])
+            self.first = np.concatenate([self.first, np.full(n - len(self.first), np.inf)])
+        self.take(environment.evidence, environment.notes)
+        self.first = np.minimum(self.first, environment.first)
+
+    def take(self, evidence: F64, notes: dict[tuple[int, int], Note]) -> None:
+        """Raise the peaks to `evidence`; its rows may be fewer than the services known by now."""
+        n = len(evidence)
+        for (service, term), note in notes.items():
+            if evidence[service, term] >= self.peak[service, term] or (service, term) not in self.notes:
+                self.notes[service, term] = note
+        self.peak[:n] = np.maximum(self.peak[:n], evidence)
+
+
+class Lifecycle:
+    """Open and recently closed cases of one environment."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.open: list[Case] = []
+        self.closed: list[Case] = []
+        self._since: dict[int, int] = {}  # service -> since when its neighbourhood is strong
+
+    def advance(self, now: int, environment: Environment) -> tuple[list[Case], list[Case], list[Case]]:
+        """Event time is `now`: cases that closed, that go on, and that opened (without id and causes)."""
+        p = self.policy
+        closed, going = [], []
+        for case in list(self.open):
+            self._follow(now, case, environment)
+            if case.services <= case.left or now - case.opened >= p.longest:
+                case.closed = now
+                self.open.remove(case)
+                self.closed.append(case)
+                closed.append(case)
+            else:
+                going.append(case)
+        self.closed = [c for c in self.closed if now - c.closed <= p.episode]
+        return closed, going, self._new(now, environment)
+
+    def _follow(self, now: int, case: Case, environment: Environment) -> None:
+        strength = environment.strength
+        if now <= case.opened + self.policy.settle:
+            for s in np.flatnonzero(strength >= ACTIVE).tolist():
+                if environment.around(s) & case.services:
+                    case.services.add(s)
+            case.observe(environment)
+        else:
+            case.settled = True
+        for s in sorted(case.services):
+            case.strongest = max(case.strongest, float(strength[s]))
+            if strength[s] >= self.policy.close:
+                case.quiet.pop(s, None)
+                if not case.settled or s not in case.left:
+                    case.left.discard(s)
+            elif now - case.quiet.setdefault(s, now) >= self.policy.quiet:
+                case.left.add(s)
+
+    def _new(self, now: int, environment: Environment) -> list[Case]:
+        p, strength, around = self.policy, environment.strength, environment.neighbourhood
+        for s in range(len(around)):
+            if around[s] >= p.open:
+                self._since.setdefault(s, now)
+            elif around[s] < p.hold * p.open:
+                self._since.pop(s, None)
+        at_once = np.maximum(environment.evidence[:, RESOURCE], environment.evidence[:, HEARTBEAT])
+        ready = [s for s, since in self._since.items() if now - since >= p.confirm or at_once[s] >= p.open]
+        ready.sort(key=lambda s: (-around[s], environment.services[s]))
+        out: list[Case] = []
+        for s in ready:
+            near = environment.around(s)
+            # Beside an incident only evidence that began after it had settled is another one.
+            if any(near & c.present and not environment.began_after(s, c.opened + p.settle) for c in self.open):
+                continue
+            if any(now - c.closed < p.cool and near & c.services for c in self.closed):
+                continue
+            onset = int(min(self._since[s], environment.first[s]))
+            group = {k for k in near if strength[k] >= ACTIVE} | {s}
+            case = Case("", now, onset, group, environment.evidence.copy(), environment.first.copy())
+            case.notes = dict(environment.notes)
+            case.strongest = float(around[s])
+            for time, evidence, notes in environment.history:
+                if time >= onset:
+                    case.take(evidence, notes)
+            self.open.append(case)
+            out.append(case)
+        return out
+
+    def state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {"open": [_case(c) for c in self.open], "closed": [_case(c) for c in self.closed], "since": self._since}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the state of a snapshot."""
+        self.open = [_of(c) for c in state["open"]]
+        self.closed = [_of(c) for c in state["closed"]]
+        self._since = state["since"]
+
+
+def _case(case: Case) -> dict[str, Any]:
+    out = {name: getattr(case, name) for name in Case.__slots__}
+    out["services"], out["left"] = sorted(case.services), sorted(case.left)
+    out["notes"] = [[*key, *note] for key, note in case.notes.items()]
+    out["causes"] = [list(c) for c in case.causes]
+    out["members"] = [msgspec.to_builtins(m) for m in case.members.values()]
+    return out
+
+
+def _of(state: dict[str, Any]) -> Case:
+    case = Case(**{**state, "services": set(state["services"]), "left": set(state["left"]), "said": _tuples(state["said"]), "detail": tuple(state["detail"])})
+    case.notes = {(s, k): Note(text, type_) for s, k, text, type_ in state["notes"]}
+    case.causes = [Ranked(*c) for c in state["causes"]]
+    members = [msgspec.convert(m, Anomaly) for m in state["members"]]
+    case.members = {m.anomaly_id: m for m in members}
+    return case
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,217 @@
+"""A case -> the public record of the incident, in words a person on call reads: what deviated from what, why, how sure."""
+
+from __future__ import annotations
+
+from aiops.causes.rank import DOWN, EDGE, NET, TERM_NAMES, Ranked, confidence
+from aiops.findings import ERRORS, HEARTBEAT, LOG, LOSS, LOST, METRIC, NOVEL, OWN, RESOURCE
+from aiops.incidents.environment import Environment
+from aiops.incidents.lifecycle import Case
+from aiops.records import (
+    Cause,
+    Change,
+    Correlation,
+    Counts,
+    Episode,
+    Evidence,
+    Exemplars,
+    FirstSymptom,
+    Impact,
+    Incident,
+    Member,
+    Reason,
+    RelatedChange,
+    rfc3339,
+    unix_ns,
+)
+from aiops.signals import SECOND
+
+MEMBERS = 50  # listed; counts stay exact
+CAUSES = 10
+LEAST_SCORE = 4.0  # of the first cause; below it there is no confident one
+LEAST_CONFIDENCE = 0.52
+
+# Which terms of detect stand behind each part of a cause's score.
+_BEHIND = {
+    "resource": (RESOURCE,), "own": (OWN,), "net": (NET, EDGE), "code": (LOST, LOSS, NOVEL, ERRORS),
+    "heartbeat": (HEARTBEAT,), "down": (DOWN,), "log": (LOG,), "metric": (METRIC,),
+}  # fmt: skip
+_KINDS = {
+    "resource": "lacks a resource or lost instances", "network": "is slow to reach over the network",
+    "code": "behaves differently in its own code", "dependency": "is down: its callers do not reach it",
+    "change": "changed shortly before", "external": "was reported from outside", "unknown": "has unusual metrics",
+}  # fmt: skip
+
+
+def incident(case: Case, environment: Environment, changes: list[Change], now: int, about: tuple[str, str]) -> Incident:
+    """The record of a case at event time `now`; `about` is (engine version, configuration hash)."""
+    names = environment.services
+    causes = tuple(_cause(case, environment, changes, place) for place in range(min(CAUSES, len(case.causes))))
+    unsure = not causes or causes[0].score < LEAST_SCORE or causes[0].confidence < LEAST_CONFIDENCE
+    members = sorted(case.members.values(), key=lambda a: (-a.score, a.anomaly_id))
+    symptom = _first_symptom(case, environment)
+    affected = sorted(names[s] for s in _upstream(case, environment))
+    title = _title(case, environment, causes, unsure)
+    resolved = case.closed if case.closed >= 0 else None
+    return Incident(
+        incident_id=case.incident_id,
+        version=case.version,
+        episode=case.episode,
+        tenant=environment.tenant,
+        environment=environment.name,
+        state="resolved" if resolved is not None else "open",
+        severity=case.severity,  # type: ignore[arg-type]
+        title=title,
+        summary=_summary(case, causes, unsure, symptom, affected),
+        opened_at=rfc3339(case.opened),
+        onset_at=rfc3339(case.onset),
+        updated_at=rfc3339(now),
+        resolved_at=rfc3339(resolved) if resolved is not None else None,
+        episodes=tuple(
+            Episode(opened_at=rfc3339(a or 0), resolved_at=rfc3339(b) if b is not None else None) for a, b in case.episodes
+        ),
+        settled=case.settled,
+        services=tuple(sorted(names[s] for s in case.services)),
+        causes=causes,
+        no_confident_cause=unsure,
+        first_symptom=symptom,
+        impact=Impact(
+            services=tuple(affected), blast_radius=len(affected), requests_affected_ratio=round(case.affected, 4)
+        ),
+        correlation=Correlation(reasons=_reasons(case, environment)),
+        counts=Counts(
+            anomalies=len(case.members) + case.more_members,
+            signals=len({(m.service, m.signal) for m in case.members.values()}),
+        ),
+        members=tuple(
+            Member(anomaly_id=m.anomaly_id, service=m.service, signal=m.signal, state=m.state, onset=m.onset, score=m.score)
+            for m in members[:MEMBERS]
+        ),
+        members_truncated=max(0, len(members) - MEMBERS) + case.more_members,
+        exemplars=Exemplars(logs=tuple(line for m in members for line in m.exemplars.logs if line)[:5]),
+        changes=_related(case, environment, changes),
+        models=dict(sorted({m.detector: m.detector_version for m in case.members.values()}.items())),
+        engine_version=about[0],
+        config_hash=about[1],
+    )
+
+
+def _cause(case: Case, environment: Environment, changes: list[Change], place: int) -> Cause:
+    ranked = case.causes[place]
+    service = environment.services[ranked.service]
+    evidence = _evidence(case, environment, ranked, changes)
+    caveats = []
+    if environment.visits.sum() == 0:
+        caveats.append("no traces: callers and callees cannot be told apart by what they did")
+    if place == 0 and ranked.kind == "change":
+        caveats.append("the change came before the onset; that it is the cause is a hypothesis")
+    return Cause(
+        rank=place + 1,
+        service=service,
+        kind=ranked.kind,  # type: ignore[arg-type]
+        score=round(ranked.score, 3),
+        confidence=round(confidence(case.causes, place), 3),
+        summary=f"{service} {_KINDS[ranked.kind]}" + (f": {evidence[0].statement}" if evidence else ""),
+        evidence=evidence,
+        caveats=tuple(caveats),
+    )
+
+
+def _evidence(case: Case, environment: Environment, ranked: Ranked, changes: list[Change]) -> tuple[Evidence, ...]:
+    out = []
+    onset = case.first[ranked.service]
+    at = rfc3339(int(onset)) if onset < float("inf") else None
+    for part, weight in sorted(ranked.parts.items(), key=lambda item: (-item[1], item[0])):
+        if weight < 0.5:
+            continue
+        if part == "change":
+            for change in changes:
+                if change.service == environment.services[ranked.service]:
+                    statement = f"{change.kind} at {change.time}: {change.summary or change.change_id}"
+                    out.append(
+                        Evidence(type="change", ref=change.change_id, statement=statement, weight=round(weight, 3), onset=change.time)
+                    )
+            continue
+        best = max(_BEHIND.get(part, ()), key=lambda term: (case.peak[ranked.service, term], -term), default=None)
+        note = case.notes.get((ranked.service, best)) if best is not None else None
+        if best is not None and note is not None:
+            out.append(
+                Evidence(type=note.type, ref=TERM_NAMES[best], statement=note.statement, weight=round(weight, 3), onset=at)  # type: ignore[arg-type]
+            )
+    return tuple(out)
+
+
+def _title(case: Case, environment: Environment, causes: tuple[Cause, ...], unsure: bool) -> str:
+    if not causes:
+        return ", ".join(sorted(environment.services[s] for s in case.services)[:3])
+    first = causes[0]
+    said = first.evidence[0].statement if first.evidence else _KINDS[first.kind]
+    prefix = "no confident cause; most suspect " if unsure else ""
+    title = f"{prefix}{first.service}: {said}"
+    return title if len(title) <= 240 else title[:237] + "..."
+
+
+def _summary(
+    case: Case, causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | None, affected: list[str]
+) -> str:
+    parts = []
+    if symptom is not None:
+        parts.append(f"First symptom: {symptom.service}, {symptom.signal}, at {symptom.at}.")
+    if causes:
+        word = "No confident cause; the most suspect is" if unsure else "Likely cause:"
+        parts.append(f"{word} {causes[0].summary} (confidence {causes[0].confidence:.2f}).")
+    if len(causes) > 1:
+        parts.append(f"Next: {causes[1].service} ({causes[1].kind}, {causes[1].confidence:.2f}).")
+    parts.append(f"Callers that may feel it: {', '.join(affected) if affected else 'none known'}.")
+    return " ".join(parts)
+
+
+def _first_symptom(case: Case, environment: Environment) -> FirstSymptom | None:
+    members = sorted(case.members.values(), key=lambda m: (m.onset, m.service, m.signal))
+    if members:
+        return FirstSymptom(service=members[0].service, signal=members[0].signal, at=members[0].onset)
+    active = [s for s in case.services if case.first[s] < float("inf")]
+    if not active:
+        return None
+    s = min(active, key=lambda k: (case.first[k], environment.services[k]))
+    term = max(range(case.peak.shape[1]), key=lambda k: (case.peak[s, k], -k))
+    return FirstSymptom(service=environment.services[s], signal=TERM_NAMES[term], at=rfc3339(int(case.first[s])))
+
+
+def _upstream(case: Case, environment: Environment) -> set[int]:
+    """Services that call into the first cause, directly or not."""
+    start = {case.causes[0].service} if case.causes else set(case.services)
+    reached, frontier = set(start), set(start)
+    while frontier:
+        frontier = {c for s in frontier for c in environment.callers.get(s, ())} - reached
+        reached |= frontier
+    return reached - start
+
+
+def _reasons(case: Case, environment: Environment) -> tuple[Reason, ...]:
+    names, out = environment.services, []
+    active = sorted((case.first[s], names[s]) for s in case.services if case.first[s] < float("inf"))
+    if len(active) > 1:
+        spread = (active[-1][0] - active[0][0]) / SECOND
+        out.append(Reason(type="time", statement=f"evidence of {len(active)} services began within {spread:.0f} s"))
+    for s in sorted(case.services, key=lambda k: names[k]):
+        for callee in sorted(environment.callees.get(s, set()) & case.services, key=lambda k: names[k]):
+            out.append(Reason(type="topology", statement=f"{names[s]} calls {names[callee]}"))
+    return tuple(out[:12])
+
+
+def _related(case: Case, environment: Environment, changes: list[Change]) -> tuple[RelatedChange, ...]:
+    names = {environment.services[s] for s in case.services}
+    out = []
+    for change in changes:
+        if change.service in names:
+            minutes = (case.onset - unix_ns(change.time)) / (60 * SECOND)
+            reason = f"{change.service} takes part; {minutes:.0f} min before the onset"
+            plausible = next(
+                (c.parts.get("change", 0.0) for c in case.causes if environment.services[c.service] == change.service), 0.0
+            )
+            out.append(
+                RelatedChange(
+                    change_id=change.change_id, summary=change.summary, reason=reason, score=round(plausible, 3)
+                )
+            )
+    return tuple(out[:10])

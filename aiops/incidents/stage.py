@@ -1,0 +1,247 @@
+"""Findings and changes -> versions of incidents, and notices about collection; the last stage.
+
+Everything is taken in due-time order: a change is known before the first window that is due after its arrival.  The same
+findings give the same incidents, byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiops import __version__, state
+from aiops.causes.rank import Weights, rank
+from aiops.findings import ERRORS, HEARTBEAT, LOSS, NOVEL, Findings
+from aiops.incidents.environment import Environment
+from aiops.incidents.gaps import Gaps
+from aiops.incidents.lifecycle import Case, Lifecycle, Policy
+from aiops.incidents.report import incident
+from aiops.records import Anomaly, Change, Incident, Notice, anomaly_id, decode_anomaly, decode_change, encode, incident_id, unix_ns
+from aiops.signals import SECOND, WINDOW, Clocks, due
+
+CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the onset at most
+CHANGE_AFTER = 60 * SECOND  # or so long after: clocks and windows are not exact
+MAX_CHANGES = 1_000  # kept of an environment
+MAX_MEMBERS = 500  # kept of a case; the rest is counted
+UPDATE_EVERY = 60 * SECOND
+RECENT = 300 * SECOND  # closed anomalies that a new case may still claim
+
+
+@dataclass(slots=True)
+class Output:
+    """What a step of respond publishes."""
+
+    incidents: list[Incident] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+
+class Respond:
+    """One partition of the findings topic; environments do not influence each other.
+
+    Parameters
+    ----------
+    sources : list of str
+        Detect partitions and the raw sources whose changes are forwarded.
+    """
+
+    def __init__(
+        self, sources: list[str], policy: Policy | None = None, weights: Weights | None = None, config_hash: str = ""
+    ) -> None:
+        self.clocks = Clocks(sources)
+        self.policy, self.weights = policy or Policy(), weights or Weights()
+        self.about = (__version__, config_hash)
+        self._findings: dict[int, list[Findings]] = {}
+        self._changes: list[tuple[int, Change]] = []  # (arrival, change), not in force yet
+        self._of: dict[tuple[str, str], _State] = {}
+
+    @property
+    def open(self) -> int:
+        """Open incidents: a gauge."""
+        return sum(len(s.lifecycle.open) for s in self._of.values())
+
+    def process(self, findings: list[Findings]) -> None:
+        """Take in findings of a detect partition."""
+        for found in findings:
+            self._findings.setdefault(found.time, []).append(found)
+
+    def change(self, change: Change, arrival: int) -> None:
+        """Take in a change that arrived at `arrival` (Unix ns); it is never late."""
+        self._changes.append((arrival, change))
+
+    def advance(self, source: str, clock: int) -> Output:
+        """Source `source` has reached `clock` (Unix ns)."""
+        self.clocks.set(source, clock)
+        out, merged = Output(), self.clocks.merged
+        for time in sorted(t for t in self._findings if due(t - WINDOW) <= merged):
+            self._known_by(due(time - WINDOW))
+            for found in sorted(self._findings.pop(time), key=lambda f: (f.tenant, f.environment)):
+                self._state(found.tenant, found.environment).step(found, self, out)
+        return out
+
+    def _known_by(self, arrival: int) -> None:
+        ready = sorted((c for c in self._changes if c[0] <= arrival), key=lambda c: (c[0], c[1].change_id, encode(c[1])))
+        self._changes = [c for c in self._changes if c[0] > arrival]
+        for _, change in ready:
+            changes = self._state("default", change.environment).changes
+            if all(c.change_id != change.change_id or c.state != change.state for c in changes):
+                changes.append(change)
+                del changes[:-MAX_CHANGES]
+
+    def _state(self, tenant: str, environment: str) -> _State:
+        key = (tenant, environment)
+        if key not in self._of:
+            self._of[key] = _State(tenant, environment, self.policy)
+        return self._of[key]
+
+    def snapshot(self) -> bytes:
+        """Everything that the future depends on but findings not yet due, which a worker re-reads."""
+        return state.pack(
+            {
+                "clocks": self.clocks.state(),
+                "changes": [[arrival, encode(change)] for arrival, change in self._changes],
+                "states": [s.state() for _, s in sorted(self._of.items())],
+            }
+        )
+
+    def restore(self, snapshot: bytes, findings: dict[int, list[Findings]]) -> None:
+        """Take over the state of a snapshot; `findings` are those not due by then."""
+        read = state.unpack(snapshot)
+        self.clocks.restore(read["clocks"])
+        self._changes = [(arrival, decode_change(change)) for arrival, change in read["changes"]]
+        self._findings, self._of = findings, {}
+        for value in read["states"]:
+            restored = _State.of(value, self.policy)
+            self._of[restored.environment.tenant, restored.environment.name] = restored
+
+
+class _State:
+    """One environment."""
+
+    def __init__(self, tenant: str, name: str, policy: Policy) -> None:
+        self.environment = Environment(tenant, name)
+        self.lifecycle = Lifecycle(policy)
+        self.gaps = Gaps(tenant, name)
+        self.changes: list[Change] = []
+        self.anomalies: dict[str, Anomaly] = {}  # open ones, and those closed of late
+        self.claimed: dict[str, str] = {}  # anomaly id -> incident id
+
+    def step(self, found: Findings, respond: Respond, out: Output) -> None:
+        now, environment = found.time, self.environment
+        out.notices.extend(self.gaps.advance(now, found.totals))
+        environment.update(found)
+        for anomaly in found.anomalies:
+            self.anomalies[anomaly.anomaly_id] = anomaly
+        closed, going, opened = self.lifecycle.advance(now, environment)
+        for case in opened:
+            self._rank(case, respond.weights)
+            self._name(case)
+        for case in sorted(closed + going + opened, key=lambda c: (c.opened, c.incident_id)):
+            self._members(case)
+            if not case.settled:
+                self._rank(case, respond.weights)
+            self._impact(case)
+            if self._news(now, case):
+                case.version += 1
+                case.said_at = now
+                if case.closed >= 0:
+                    case.episodes[-1][1] = case.closed
+                out.incidents.append(incident(case, environment, self._relevant(case), now, respond.about))
+        self._forget(now)
+
+    def _rank(self, case: Case, weights: Weights) -> None:
+        changed: dict[int, float] = {}
+        for change in self._relevant(case):
+            service = self.environment.index.get(change.service)
+            if service is not None:
+                before = max(0.0, (case.onset - unix_ns(change.time)) / SECOND)
+                changed[service] = max(changed.get(service, 0.0), 1.0 / (1.0 + before / 300.0))
+        case.causes = rank(case.peak, case.first, self.environment.callees, changed, weights)
+
+    def _relevant(self, case: Case) -> list[Change]:
+        return [c for c in self.changes if -CHANGE_AFTER <= case.onset - unix_ns(c.time) <= CHANGE_BEFORE]
+
+    def _name(self, case: Case) -> None:
+        """Identity of a new case: that of its first anomaly, or of the incident of which it is another episode."""
+        environment = self.environment
+        first = case.causes[0] if case.causes else None
+        for old in reversed(self.lifecycle.closed):
+            same = old.causes and first and (old.causes[0].service, old.causes[0].kind) == (first.service, first.kind)
+            if same and all(old.incident_id != c.incident_id for c in self.lifecycle.open):
+                case.incident_id, case.version = old.incident_id, old.version
+                case.episode, case.episodes = old.episode + 1, [*old.episodes, [case.opened, None]]
+                return
+        names = {environment.services[s] for s in case.services}
+        mine = [a for a in self.anomalies.values() if a.service in names and a.anomaly_id not in self.claimed]
+        if mine:
+            anomaly = min(mine, key=lambda a: (a.onset, a.service, a.signal, a.anomaly_id)).anomaly_id
+        else:  # evidence that adds up although no single signal was an anomaly
+            service = environment.services[first.service if first else min(case.services)]
+            anomaly = anomaly_id(environment.tenant, environment.name, service, "evidence", "neighbourhood", case.opened)
+        case.incident_id = incident_id(environment.tenant, environment.name, anomaly)
+        case.episodes = [[case.opened, None]]
+
+    def _members(self, case: Case) -> None:
+        names = {self.environment.services[s] for s in case.services}
+        for key, anomaly in self.anomalies.items():
+            owner = self.claimed.get(key)
+            if owner is None and anomaly.service in names and case.closed < 0:
+                owner = self.claimed[key] = case.incident_id
+                if len(case.members) >= MAX_MEMBERS:
+                    case.more_members += 1
+            if owner == case.incident_id and (key in case.members or len(case.members) < MAX_MEMBERS):
+                case.members[key] = anomaly
+
+    def _impact(self, case: Case) -> None:
+        environment = self.environment
+        entries = [s for s in range(len(environment.services)) if environment.visits[s] > 0 and not environment.callers.get(s)]
+        total = sum(float(environment.visits[s]) for s in entries)
+        hit = sum(float(environment.visits[s]) for s in entries if s in case.services)
+        if total > 0:
+            case.affected = max(case.affected, hit / total)
+        errors = max((float(case.peak[s, [LOSS, NOVEL, ERRORS]].max()) for s in case.services), default=0.0)
+        symptoms = [s for s in case.services if case.peak[s, [LOSS, NOVEL, ERRORS]].max() >= 3.0]
+        if hit > 0 and errors >= 5.0 and case.affected >= 0.5:
+            case.severity = "critical"
+        elif len(symptoms) >= 2 or errors >= 5.0:
+            case.severity = "high"
+        elif symptoms or len(case.services) > 1 or case.peak[sorted(case.services), HEARTBEAT].max() > 0:
+            case.severity = "medium"
+        else:
+            case.severity = "low"
+
+    def _news(self, now: int, case: Case) -> bool:
+        """Is there something to publish?"""
+        causes = tuple((c.service, c.kind) for c in case.causes[:5])
+        say = (tuple(sorted(case.services)), causes, case.severity, case.settled, case.closed >= 0, case.episode)
+        detail = (len(case.members), round(case.causes[0].score, 1) if case.causes else 0.0)
+        if say == case.said and (case.settled or now - case.said_at < UPDATE_EVERY or detail == case.detail):
+            return False
+        case.said, case.detail = say, detail
+        return True
+
+    def _forget(self, now: int) -> None:
+        gone = [k for k, a in self.anomalies.items() if a.state == "closed" and now - unix_ns(a.window.end) > RECENT]
+        for key in gone:
+            del self.anomalies[key]
+            self.claimed.pop(key, None)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment.state(), "lifecycle": self.lifecycle.state(), "gaps": self.gaps.state(),
+            "changes": [encode(c) for c in self.changes], "anomalies": [encode(a) for a in self.anomalies.values()],
+            "claimed": self.claimed,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, value: dict[str, Any], policy: Policy) -> _State:
+        environment = Environment.of(value["environment"])
+        out = cls(environment.tenant, environment.name, policy)
+        out.environment = environment
+        out.lifecycle.restore(value["lifecycle"])
+        out.gaps.restore(value["gaps"])
+        out.changes = [decode_change(c) for c in value["changes"]]
+        anomalies = [decode_anomaly(a) for a in value["anomalies"]]
+        out.anomalies = {a.anomaly_id: a for a in anomalies}
+        out.claimed = value["claimed"]
+        return out
+

@@ -1,0 +1,64 @@
+"""Shape hash -> shape text and stem, for the lines of one ingest instance.
+
+Bounded, and only a cache: any line gives its shape back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.columns import Slices
+from aiops.identity import Interner, hash_bytes
+from aiops.ingest.shapes import shape_hashes, shape_text, stem
+
+MAX_SHAPES = 500_000
+
+
+class ShapeTable:
+    """Shapes in order of first sight.
+
+    Attributes
+    ----------
+    texts : list of bytes
+        Shape of each code.
+    stems : list of bytes
+        First constant words of each shape.
+    """
+
+    __slots__ = ("_codes", "_identity", "stems", "texts")
+
+    def __init__(self) -> None:
+        self._codes = Interner()
+        self._identity: NDArray[np.uint64] = np.zeros(1024, np.uint64)
+        self.texts: list[bytes] = []
+        self.stems: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def identity(self) -> NDArray[np.uint64]:
+        """Shape hash of each code: uint64 array, shape (len(self),)."""
+        return self._identity[: len(self.texts)]
+
+    def codes(self, text: Slices) -> NDArray[np.int32]:
+        """Code of every line's shape: int32 array, shape (n,)."""
+        hashes = shape_hashes(text)
+        codes, fresh = self._codes.codes(hashes)
+        if len(fresh):
+            if self._codes.size > len(self._identity):
+                bigger = np.zeros(2 * self._codes.size, np.uint64)
+                bigger[: len(self._identity)] = self._identity
+                self._identity = bigger
+            self._identity[len(self.texts) : self._codes.size] = hashes[fresh]
+            for row in fresh.tolist():
+                shape = shape_text(text, row)
+                self.texts.append(shape)
+                self.stems.append(stem(shape))
+        return codes
+
+
+def text_identity(text: bytes) -> int:
+    """Identity of a shape's stem or another text of an event; the same on every worker for ever."""
+    return hash_bytes(text)

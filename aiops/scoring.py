@@ -1,0 +1,253 @@
+"""Incidents and the truth of a recorded day -> which faults were found, whether their cause was named, what was false.
+
+Rules.  Times of faults are late by up to ``LABEL``, and an incident answers for a fault until ``WINDOW`` after it.  A fault is
+found by an incident that opens in between and holds its service or a direct caller of it; one incident answers for one fault,
+the true service before a caller, then the earlier fault.  Top k: the true service is among the first k services of the
+causes; shares are of all faults, found or not.  An incident that opens outside of all such spans is false, one inside that
+answers for nothing is extra.  Every episode of an incident counts as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+import msgspec
+
+from aiops.records import Incident, RecordError, decode_incident, unix_ns
+
+LABEL = 90.0  # seconds
+WINDOW = 300.0
+EARLY = 300.0  # what the early view sees of an incident
+
+
+class ScoreError(ValueError):
+    """A file that is needed for a score and cannot be read; the message names it."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One injected fault of ``truth.json``."""
+
+    time_unix: float
+    service: str
+    kind: str
+
+
+class Truth(msgspec.Struct, frozen=True):
+    """What was injected, in any order."""
+
+    faults: tuple[Fault, ...]
+
+
+class Context(msgspec.Struct, frozen=True):
+    """``context.json``: the span recorded (Unix seconds), the services, and who calls whom."""
+
+    start_unix: float
+    end_unix: float
+    services: tuple[str, ...]
+    calls: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one fault: the incident that answers for it, if any.
+
+    ``rank`` is the place of the true service among the causes, None where it is not among them; ``delay`` is in seconds.
+    """
+
+    fault: Fault
+    incident: Incident | None = None
+    rank: int | None = None
+    delay: float | None = None
+
+    @property
+    def found(self) -> bool:
+        """Does an incident answer for it?"""
+        return self.incident is not None
+
+    @property
+    def true_service(self) -> bool:
+        """Does that incident hold the true service itself?"""
+        return self.incident is not None and self.fault.service in self.incident.services
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Outcomes as one reads them at one time: ``final``, or ``early`` at ``EARLY`` seconds after opening."""
+
+    outcomes: list[Outcome]
+    extra: int
+
+    @property
+    def delay(self) -> float | None:
+        """Median seconds from a fault to its incident."""
+        delays = [o.delay for o in self.outcomes if o.delay is not None]
+        return median(delays) if delays else None
+
+    def kinds(self) -> Iterator[tuple[str, list[Outcome]]]:
+        """Outcomes of all faults, then by kind."""
+        yield "ALL", self.outcomes
+        for kind in sorted({o.fault.kind for o in self.outcomes}):
+            yield kind, [o for o in self.outcomes if o.fault.kind == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The score of a day; ``hours`` are those outside the spans of the faults."""
+
+    incidents: int
+    false: list[Incident]
+    hours: float
+    chance: float
+    final: View
+    early: View
+
+
+def found(outcomes: Sequence[Outcome]) -> float:
+    """Share of faults that were found."""
+    return _share(outcomes, lambda o: o.found)
+
+
+def top(outcomes: Sequence[Outcome], k: int) -> float:
+    """Share of faults whose service is among the first `k` causes."""
+    return _share(outcomes, lambda o: o.rank is not None and o.rank <= k)
+
+
+def true_service(outcomes: Sequence[Outcome]) -> float:
+    """Share of faults that were found with their own service in the incident."""
+    return _share(outcomes, lambda o: o.true_service)
+
+
+def average(outcomes: Sequence[Outcome], k: int = 5) -> float:
+    """Mean of top 1 to top `k`."""
+    return sum(top(outcomes, i) for i in range(1, k + 1)) / k
+
+
+def score(truth: Truth, context: Context, incidents: Iterable[Incident]) -> Score:
+    """Score incidents; of each, all versions or the last only, in any order."""
+    faults = sorted(truth.faults, key=lambda fault: fault.time_unix)
+    episodes = _episodes(incidents)
+    opened = [_seconds(versions[0].opened_at) for versions in episodes]
+    inside = [any(_in_span(fault, at) for fault in faults) for at in opened]
+    callers: dict[str, set[str]] = {}
+    for caller, callee in context.calls:
+        callers.setdefault(callee, set()).add(caller)
+
+    def view(pick: Callable[[list[Incident], float], Incident | None]) -> View:
+        answers: dict[int, Outcome] = {}
+        for versions, at, within in zip(episodes, opened, inside, strict=True):
+            incident = pick(versions, at) if within else None
+            if incident is None:
+                continue
+            has = set(incident.services)
+            fit = [
+                (fault.service not in has, k)
+                for k, fault in enumerate(faults)
+                if k not in answers and _in_span(fault, at) and has & {fault.service, *callers.get(fault.service, ())}
+            ]
+            if fit:
+                k = min(fit)[1]
+                ranking = list(dict.fromkeys(cause.service for cause in incident.causes))
+                rank = ranking.index(faults[k].service) + 1 if faults[k].service in ranking else None
+                answers[k] = Outcome(faults[k], incident, rank, at - faults[k].time_unix)
+        outcomes = [answers.get(k, Outcome(fault)) for k, fault in enumerate(faults)]
+        return View(outcomes, inside.count(True) - len(answers))
+
+    return Score(
+        incidents=len(episodes),
+        false=[versions[-1] for versions, within in zip(episodes, inside, strict=True) if not within],
+        hours=(context.end_unix - context.start_unix - _covered(faults, context)) / 3600,
+        chance=1 / max(1, len(context.services)),
+        final=view(lambda versions, _: versions[-1]),
+        early=view(_early),
+    )
+
+
+def table(result: Score) -> str:
+    """The score in lines of text, as ``aiops score`` prints it."""
+    rate = f"{len(result.false) / result.hours:.3f}/h over {result.hours:.2f} h" if result.hours > 0 else "no hours outside"
+    faults = len(result.final.outcomes)
+    lines = [
+        f"faults {faults}  incidents {result.incidents}  false {len(result.false)} = {rate}  "
+        f"chance of top-1 {result.chance:.3f}"
+    ]
+    for name, view in (("final", result.final), (f"{EARLY:.0f} s after opening", result.early)):
+        delay = "none" if view.delay is None else f"{view.delay:.1f} s"
+        lines.append(f"[{name}]  extra in spans {view.extra}  median delay {delay}")
+        lines.append(f"  {'kind':16s} {'n':>3s} {'found':>6s} {'(true)':>6s} {'top-1':>6s} {'top-3':>6s} {'Avg@5':>6s}")
+        for kind, some in view.kinds():
+            shares = (found(some), true_service(some), top(some, 1), top(some, 3), average(some))
+            lines.append(f"  {kind:16s} {len(some):3d} " + " ".join(f"{share:6.3f}" for share in shares))
+    return "\n".join(lines)
+
+
+def read_day(folder: str | Path) -> tuple[Truth, Context]:
+    """``truth.json`` and ``context.json`` of a folder."""
+    return _read(Path(folder) / "truth.json", Truth), _read(Path(folder) / "context.json", Context)
+
+
+def read_incidents(path: str | Path) -> Iterator[Incident]:
+    """The incidents of a file of JSON lines."""
+    try:
+        file = Path(path).open("rb")
+    except OSError as error:
+        raise ScoreError(f"{path}: {error.strerror}") from None
+    with file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    yield decode_incident(line)
+                except RecordError as error:
+                    raise ScoreError(f"{path}: line {number}: {error}") from None
+
+
+T = TypeVar("T")
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise ScoreError(f"{path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise ScoreError(f"{path}: {error}") from None
+
+
+def _share(outcomes: Sequence[Outcome], what: Callable[[Outcome], bool]) -> float:
+    return sum(map(what, outcomes)) / len(outcomes) if outcomes else 0.0
+
+
+def _seconds(text: str) -> float:
+    return unix_ns(text) / 1e9
+
+
+def _in_span(fault: Fault, at: float) -> bool:
+    return fault.time_unix - LABEL <= at <= fault.time_unix + WINDOW
+
+
+def _episodes(incidents: Iterable[Incident]) -> list[list[Incident]]:
+    """Versions of each episode in order, episodes in order of opening."""
+    of: dict[tuple[str, int], list[Incident]] = {}
+    for incident in incidents:
+        of.setdefault((incident.incident_id, incident.episode), []).append(incident)
+    for versions in of.values():
+        versions.sort(key=lambda incident: incident.version)
+    return sorted(of.values(), key=lambda versions: _seconds(versions[0].opened_at))
+
+
+def _early(versions: list[Incident], opened: float) -> Incident | None:
+    seen = [incident for incident in versions if _seconds(incident.updated_at) <= opened + EARLY]
+    return seen[-1] if seen else None
+
+
+def _covered(faults: Sequence[Fault], context: Context) -> float:
+    """Seconds of the recording inside the spans of the faults, which may overlap."""
+    covered, last = 0.0, context.start_unix
+    for fault in faults:
+        begin, end = max(fault.time_unix - LABEL, last), min(fault.time_unix + WINDOW, context.end_unix)
+        covered += max(0.0, end - begin)
+        last = max(last, end)
+    return covered

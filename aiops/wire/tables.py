@@ -1,0 +1,216 @@
+"""What repeats in telemetry, as dense codes kept across batches: resources, span names, metric series."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aiops.columns import EXPONENTIAL, Slices
+from aiops.identity import DEFAULT_KEY, Interner, hash64
+from aiops.wire.arrow import frozen
+from aiops.wire.attributes import AttributeArena, AttributeHashes, grown
+from aiops.wire.buckets import GRID
+from aiops.wire.resources import Entity, Resources
+from aiops.wire.values import pair, text
+
+U64 = NDArray[np.uint64]
+I32 = NDArray[np.int32]
+
+__all__ = ["Entity", "Names", "Resources", "Series", "SeriesInfo", "Tables"]
+
+
+class Names:
+    """Byte strings -> dense codes; ``raw[code]`` is the byte string."""
+
+    __slots__ = ("_identity", "_interner", "_key", "raw")
+
+    def __init__(self, key: int = DEFAULT_KEY) -> None:
+        self._key = key
+        self._interner = Interner()
+        self._identity: U64 = np.zeros(64, np.uint64)
+        self.raw: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    @property
+    def identity(self) -> U64:
+        """Keyed hash of the bytes of every code: uint64, shape (len,)."""
+        return self._identity[: len(self.raw)]
+
+    def codes(self, column: Slices, hashes: U64 | None = None) -> I32:
+        """Code of every row: int32, shape (n,).  `hashes`: ``hash64`` of the rows under the same key, if at hand."""
+        if hashes is None:
+            hashes = hash64(column, self._key)
+        codes, fresh = self._interner.codes(hashes)
+        if len(fresh):
+            first = len(self.raw)
+            self.raw.extend(column.raw(row) for row in fresh.tolist())
+            self._identity = grown(self._identity, len(self.raw))
+            self._identity[first : len(self.raw)] = hashes[fresh]
+        return codes
+
+
+class SeriesInfo(NamedTuple):
+    """What a series code stands for.
+
+    ``kind``, ``temporality``: ``aiops.columns``.  ``bounds``: upper bounds of all histogram buckets but the last.
+    """
+
+    environment: str
+    service: str
+    instance: str
+    name: str
+    unit: str
+    kind: int
+    temporality: int
+    monotonic: bool
+    bounds: tuple[float, ...]
+    attributes: tuple[tuple[str, str], ...]
+
+
+class FreshPoints(NamedTuple):
+    """Columns of the ``n`` points of one kind, read only where a series is new; some have one row a metric instead."""
+
+    metric: I32
+    resource: I32
+    name: Slices
+    unit: Slices
+    temporality: I32
+    monotonic: NDArray[np.bool_]
+    attributes: Slices
+    attribute_offsets: NDArray[np.int32]
+    bounds: NDArray[np.float64]
+    bound_offsets: NDArray[np.int32]
+    bound_hashes: U64
+
+
+class Series:
+    """Identity of a metric series -> dense code, and what each stands for; about 100 bytes and its attributes each."""
+
+    __slots__ = (
+        "_about", "_attributes", "_bounds", "_bounds_interner", "_identity", "_interner", "_kind", "_monotonic",
+        "_resources", "_temporality", "hashes", "names",
+    )  # fmt: skip
+
+    def __init__(self, resources: Resources, key: int = DEFAULT_KEY) -> None:
+        self._resources = resources
+        self.names = Names(key)  # of metrics and units
+        self.hashes = AttributeHashes(key)
+        self._interner, self._attributes = Interner(), AttributeArena()
+        self._bounds_interner = Interner()
+        self._bounds: list[tuple[float, ...]] = []
+        self._about: I32 = np.zeros((1024, 4), np.int32)  # resource, name, unit, bounds
+        self._identity: U64 = np.zeros(1024, np.uint64)
+        self._kind: NDArray[np.int8] = np.zeros(1024, np.int8)
+        self._temporality: NDArray[np.int8] = np.zeros(1024, np.int8)
+        self._monotonic: NDArray[np.bool_] = np.zeros(1024, np.bool_)
+
+    def __len__(self) -> int:
+        return self._interner.size
+
+    @property
+    def size(self) -> int:
+        """Distinct series, names and bounds."""
+        return self._interner.size + len(self.names) + len(self._bounds)
+
+    @property
+    def identity(self) -> U64:
+        """The same on every worker for one key: uint64, shape (len,)."""
+        return self._identity[: len(self)]
+
+    @property
+    def kind(self) -> NDArray[np.int8]:
+        """``aiops.columns.GAUGE`` .. ``SUMMARY``: int8, shape (len,)."""
+        return self._kind[: len(self)]
+
+    @property
+    def temporality(self) -> NDArray[np.int8]:
+        """0 not given or not applicable, 1 delta, 2 cumulative: int8, shape (len,)."""
+        return self._temporality[: len(self)]
+
+    @property
+    def monotonic(self) -> NDArray[np.bool_]:
+        """Sums that never fall but at a reset: bool, shape (len,)."""
+        return self._monotonic[: len(self)]
+
+    @property
+    def resource(self) -> I32:
+        """Resource code: int32, shape (len,)."""
+        return self._about[: len(self), 0]
+
+    def codes(self, identities: U64, kind: int, points: FreshPoints) -> I32:
+        """Codes of the points with these identities (uint64, shape (n,)): int32, shape (n,)."""
+        codes, fresh = self._interner.codes(identities)
+        if len(fresh):
+            self._learn(fresh, identities[fresh], kind, points)
+        return codes
+
+    def _learn(self, fresh: I32, identities: U64, kind: int, points: FreshPoints) -> None:
+        n, metric = len(self), points.metric[fresh]
+        new = slice(n - len(fresh), n)
+        for name in ("_about", "_identity", "_kind", "_temporality", "_monotonic"):
+            setattr(self, name, grown(getattr(self, name), n))
+        self._identity[new], self._kind[new] = identities, kind
+        self._temporality[new], self._monotonic[new] = points.temporality[metric], points.monotonic[metric]
+        about = self._about[new]
+        about[:, 0] = points.resource[metric]
+        for column, field in ((1, points.name), (2, points.unit)):
+            some = Slices(field.data, frozen(field.start[metric]), frozen(field.end[metric]))
+            about[:, column] = self.names.codes(some)
+        about[:, 3] = -1
+        if len(points.bound_hashes):
+            bounds, unseen = self._bounds_interner.codes(points.bound_hashes[fresh])
+            for row in fresh[unseen].tolist():
+                edges = points.bounds[points.bound_offsets[row] : points.bound_offsets[row + 1]]
+                self._bounds.append(tuple(edges.tolist()))
+            about[:, 3] = bounds
+        self._attributes.append(points.attributes, points.attribute_offsets, fresh)
+
+    def describe(self, code: int) -> SeriesInfo:
+        """Decode one series; called for the few that are reported, not for the millions that are not."""
+        resource, name, unit, bounds = self._about[code].tolist()
+        if not 0 <= code < len(self):
+            raise IndexError(f"series {code} is not one of {len(self)}")
+        kind = int(self._kind[code])
+        attributes = [decoded for raw in self._attributes[code] if (decoded := pair(raw)) is not None]
+        entity = self._resources.entities[resource]
+        return SeriesInfo(
+            entity.environment,
+            entity.service,
+            entity.instance,
+            self.names.raw[name].decode("utf-8", "replace"),
+            self.names.raw[unit].decode("utf-8", "replace"),
+            kind,
+            int(self._temporality[code]),
+            bool(self._monotonic[code]),
+            tuple(GRID.tolist()) if kind == EXPONENTIAL else self._bounds[bounds] if bounds >= 0 else (),
+            tuple(sorted((key, text(value)) for key, value in attributes)),
+        )
+
+
+class Tables:
+    """All that the codes in a batch refer to.
+
+    The caller bounds it: when ``size`` is too large, start new tables and let go of the old ones with their batches.
+
+    Parameters
+    ----------
+    key : int
+        Key of all identities, the same on every worker.
+    """
+
+    __slots__ = ("key", "operations", "resources", "series")
+
+    def __init__(self, key: int = DEFAULT_KEY) -> None:
+        self.key = key
+        self.resources = Resources(key)
+        self.operations = Names(key)
+        self.series = Series(self.resources, key)
+
+    @property
+    def size(self) -> int:
+        """Distinct resources, span names and series held."""
+        return self.resources.spellings + len(self.operations) + self.series.size
