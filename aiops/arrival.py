@@ -1,7 +1,9 @@
-"""Lines of a file in order of arrival -> an arrival time for each: the greatest plausible event time of the file so far.
+"""Lines of a file in order -> the arrival of each: the greatest plausible event time of the file so far.
 
-A file has no arrival times, and a host whose clock is wrong must not set them.  A resource's time in a line is plausible unless
-most of the other resources that speak in this line or the next ``AHEAD`` ones are still more than ``SLACK`` behind it.
+A file has no arrival times, and a host whose clock is wrong must not set them.  A resource's time in a line is
+plausible unless most of the others that speak in this line or the next ``AHEAD`` ones are still more than ``SLACK``
+behind.  A resource whose time was not plausible has no say about others; where nobody else speaks, that stays so until
+time has caught up with it.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ def with_arrival(lines: Iterable[bytes], times: Callable[[bytes], dict[str, int]
     """
     window: deque[tuple[bytes, dict[str, int]]] = deque()
     newest: dict[str, list[tuple[int, int]]] = {}  # resource -> (line number, time), rising numbers and falling times
+    ahead: set[str] = set()  # resources whose last time was not plausible
     number, first, arrival = 0, 0, 0
     held: list[bytes] = []
 
@@ -58,8 +61,8 @@ def with_arrival(lines: Iterable[bytes], times: Callable[[bytes], dict[str, int]
         line, of = window.popleft()
         best = arrival
         for resource, time in of.items():
-            if time > best and _plausible(resource, time, newest):
-                best = time
+            if _plausible(resource, time, best, newest, ahead):
+                best = max(best, time)
         for resource in of:
             queue = newest[resource]
             while queue and queue[0][0] <= first:
@@ -86,10 +89,21 @@ def with_arrival(lines: Iterable[bytes], times: Callable[[bytes], dict[str, int]
         yield Timed(0, line)
 
 
-def _plausible(resource: str, time: int, newest: dict[str, list[tuple[int, int]]]) -> bool:
+def _plausible(
+    resource: str, time: int, arrival: int, newest: dict[str, list[tuple[int, int]]], ahead: set[str]
+) -> bool:
+    if time <= arrival:
+        ahead.discard(resource)
+        return True
     others = against = 0
     for other, queue in newest.items():
-        if other != resource:
+        if other != resource and other not in ahead:
             others += 1
             against += queue[0][1] < time - SLACK
-    return against * 2 <= others
+    if not others:  # as on the last lines of a file: a clock that was wrong before still is
+        return resource not in ahead
+    if against * 2 > others:
+        ahead.add(resource)
+        return False
+    ahead.discard(resource)
+    return True

@@ -1,7 +1,7 @@
 """The command ``aiops``: arguments in; an exit status out, and one clear line on stderr where something is wrong.
 
-Status 0: done; 1: done, but something was refused (``decode``); 2: wrong arguments or files; 130: interrupted.  Each command
-imports what it needs when it runs, so that ``--help`` is quick.
+Status 0: done; 1: done, but something was refused (``decode``); 2: wrong arguments or files; 130: interrupted.  Each
+command imports what it needs when it runs, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -11,20 +11,27 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from aiops import __version__
+from aiops.errors import UserError
 
 if TYPE_CHECKING:
+    from aiops.recording import Recording
     from aiops.replay import Options, Summary
 
 _INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 _CLOSED_PIPE = 141  # and for one whose reader went away
 
 
-class UsageError(ValueError):
-    """Arguments that make no sense together; the message is for the person who typed them."""
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, not under the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        sys.exit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,15 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _CLOSED_PIPE
     except OSError as error:
         return _failed(parsed.command, f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except ValueError as error:
-        if type(error).__name__ not in _FOR_PEOPLE:
-            raise
+    except UserError as error:
         return _failed(parsed.command, str(error))
     return status
-
-
-# Errors whose message names the file or argument at fault; by name, since their modules are imported only when needed.
-_FOR_PEOPLE = ("UsageError", "RecordingError", "ScoreError")
 
 
 def _failed(command: str, message: str) -> int:
@@ -58,10 +59,8 @@ def _failed(command: str, message: str) -> int:
     return 2
 
 
-def _parser(simulate: bool) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="aiops", description="Turns logs, metrics, traces and changes into few, explained incidents."
-    )
+def _parser(simulate: bool) -> _Parser:
+    parser = _Parser(prog="aiops", description="Turns logs, metrics, traces and changes into few, explained incidents.")
     parser.add_argument("--version", action="version", version=f"aiops {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _demo_parser(commands.add_parser("demo", help="simulate a shop, break it, and print the incidents found"))
@@ -79,9 +78,9 @@ def _parser(simulate: bool) -> argparse.ArgumentParser:
 
 def _demo_parser(parser: argparse.ArgumentParser) -> None:
     parser.description = "Simulate a shop, break it, and print the incidents that the engine finds, then the truth."
-    parser.add_argument("--seed", type=int, help="another seed is another day (default: a fixed one)")
-    parser.add_argument("--minutes", type=float, help="simulated minutes (default: 90)")
-    parser.add_argument("--rate", type=float, help="requests a second (default: 4)")
+    parser.add_argument("--seed", type=_seed, help="another seed is another day (default: a fixed one)")
+    parser.add_argument("--minutes", type=_positive, help="simulated minutes (default: 90)")
+    parser.add_argument("--rate", type=_positive, help="requests a second (default: 4)")
     parser.add_argument("--live", action="store_true", help="in real time, starting now")
     parser.set_defaults(run=_demo)
 
@@ -134,19 +133,21 @@ def _demo(args: argparse.Namespace) -> int:
     try:
         simulation(seed, minutes, rate)
     except ValueError as error:
-        raise UsageError(str(error)) from None
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        raise UserError(str(error)) from None
+    # Lines are wrapped for eyes, not for a pipe.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
     demo(console, seed, minutes, rate, args.live)
     return 0
 
 
 def _replay(args: argparse.Namespace) -> int:
     from aiops.recording import Recording
-    from aiops.replay import Options, replay
+    from aiops.replay import Options
+    from aiops.replay_text import summary_table
     from aiops.wire import keep_memory
 
     if args.begin >= args.until:
-        raise UsageError("--from is not before --until: nothing would be read")
+        raise UserError("--from is not before --until: nothing would be read")
     recording = Recording(args.folder)
     _distinct(args, list(recording.files.values()))
     options = Options(
@@ -166,7 +167,95 @@ def _replay(args: argparse.Namespace) -> int:
     else:
         with Path(args.out).open("wb") as out:
             summary = _watched(recording, out, options)
-    from aiops.replay_text import summary_table
 
     sys.stderr.write(summary_table(summary))
     return 0
+
+
+def _watched(recording: Recording, out: IO[bytes], options: Options) -> Summary:
+    from aiops.replay import replay
+    from aiops.replay_text import progress
+
+    with progress(recording, sys.stderr) as watch:
+        return replay(recording, out, options, watch)
+
+
+def _distinct(args: argparse.Namespace, read: list[Path]) -> None:
+    """Refuse to write two things to one file, or over what is read."""
+    named = [("--out", None if args.out == "-" else Path(args.out))]
+    named += [(f"--{name}", getattr(args, name)) for name in ("anomalies", "findings", "notices", "refused")]
+    taken = {path.resolve(): f"the recording's {path.name}" for path in read}
+    for option, path in named:
+        if path is None:
+            continue
+        if (other := taken.get(path.resolve())) is not None:
+            raise UserError(f"{option} {path} is also {other}: it would be overwritten")
+        if path.resolve() != Path(os.devnull):
+            taken[path.resolve()] = option
+
+
+def _score(args: argparse.Namespace) -> int:
+    from aiops.scoring import read_day, read_incidents, score, table
+
+    print(table(score(*read_day(args.folder), read_incidents(args.incidents))))
+    return 0
+
+
+def _decode(args: argparse.Namespace) -> int:
+    import orjson
+
+    from aiops.wire.items import decode_files
+
+    for path in args.files:
+        if not path.is_file():
+            raise UserError(f"{path} is no file")
+    refused = False
+    for item in decode_files(args.files, args.encoding, args.signal):
+        refused |= "error" in item
+        sys.stdout.buffer.write(orjson.dumps(item) + b"\n")
+    sys.stdout.buffer.flush()
+    return int(refused)
+
+
+def _time(text: str) -> int:
+    """Unix ns of RFC 3339 text or of Unix seconds."""
+    from aiops.times import unix_ns
+
+    try:
+        seconds = Decimal(text)
+    except InvalidOperation:
+        try:
+            ns = unix_ns(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    else:
+        ns = int(seconds * 1_000_000_000) if seconds.is_finite() and abs(seconds) < 1 << 40 else -1
+    if not 0 <= ns < 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text} is outside 1970-01-01 .. 2262-04-11")
+    return ns
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -83,6 +83,8 @@ class SpanBatch:
         Trace or span id missing, zero or of a wrong length: such a span cannot be joined.
     name : int32 array, shape (n,)
         Code in ``Tables.operations``.
+    peer : int32 array, shape (n,)
+        Code in ``Tables.peers`` of whom a client span says it calls, -1 where it does not say.
     resource : int32 array, shape (n,)
     kind : int32 array, shape (n,)
         OTLP enum, 0 unspecified .. 5 consumer.
@@ -97,6 +99,7 @@ class SpanBatch:
     parent: NDArray[np.uint64]
     bad_id: NDArray[np.bool_]
     name: NDArray[np.int32]
+    peer: NDArray[np.int32]
     resource: NDArray[np.int32]
     kind: NDArray[np.int32]
     error: NDArray[np.bool_]

@@ -23,31 +23,31 @@ def introduction(simulated: Simulation, quiet: float, live: bool) -> RenderableT
     """What is simulated, and what will be seen when."""
     first = simulated.start_unix * SECOND
     last = first + int(simulated.seconds) * SECOND
+    services, changes = len(simulated.mesh.services), len(simulated.changes())
     words = [
-        f"[bold]A shop of {len(simulated.mesh.services)} services[/bold], {simulated.rate:g} requests a second, "
-        f"{clock(first)} to {clock(last)} UTC (seed {simulated.seed}).",
-        f"The first {quiet / 60:.0f} minutes are quiet: the engine learns what is normal. Then things break, while "
-        f"{len(simulated.changes())} deploys and other changes go on; most are harmless.",
+        f"[bold]A shop of {services} services[/bold], {simulated.rate:g} requests a second (seed {simulated.seed})."
     ]
+    words.append(f"It runs from {clock(first)} to {clock(last)} UTC; in the first {quiet / 60:.0f} minutes all is well")
+    words.append(f"and the engine learns what is normal. Then things break. Of {changes} changes most are harmless.")
     if simulated.wrong_clock_ns:
         words.append("The clock of one host is wrong all the time.")
     if live:
         words.append("Live: a simulated second takes a second, and nothing will happen before the quiet is over.")
-    return Group(" ".join(words), "")
+    return Group(" ".join(words), "[dim]A first run compiles for half a minute before anything is seen.[/dim]", "")
 
 
 def opened(incident: Incident) -> RenderableType:
     """The incident as somebody on call first sees it."""
     again = "" if incident.episode == 1 else f" again (episode {incident.episode})"
-    lines = [_title(incident, f"opened{again}"), _row("services", ", ".join(incident.services))]
+    lines = [_head(incident, f"opened{again}"), _text(incident.title)]
     if incident.causes:
-        lines.append(_row("looks like", incident.causes[0].summary))
+        lines.append(_row("looks like", _short(incident.causes[0])))
     return Group(*lines, "")
 
 
 def settled(incident: Incident) -> RenderableType:
     """The incident when its causes will change no more: hypotheses with their evidence, changes, who feels it."""
-    lines = [_title(incident, "explained"), _row("services", ", ".join(incident.services))]
+    lines = [_head(incident, "explained"), _text(incident.title)]
     if incident.first_symptom:
         symptom = incident.first_symptom
         lines.append(_row("first seen", f"{symptom.service}, {symptom.signal}, at {_clock(symptom.at)}"))
@@ -55,8 +55,7 @@ def settled(incident: Incident) -> RenderableType:
         lines.append(_row("cause", "no confident cause; the best hypotheses are"))
     for cause in incident.causes[:2]:
         lines += _cause(cause)
-    for change in incident.changes:
-        lines.append(_row("change", f"{change.summary}: {change.reason}"))
+    lines += [_row("change", f"{change.summary}: {change.reason}") for change in incident.changes]
     impact = incident.impact
     felt = ", ".join(impact.services) or "no caller"
     share = impact.requests_affected_ratio
@@ -68,9 +67,9 @@ def settled(incident: Incident) -> RenderableType:
 def closed(incident: Incident) -> RenderableType:
     """One line when it is over."""
     if incident.state == "merged":
-        return Group(_title(incident, f"merged into {incident.merged_into}"), "")
+        return Group(_head(incident, f"merged into {incident.merged_into}"), "")
     lasted = (unix_ns(incident.resolved_at or incident.updated_at) - unix_ns(incident.opened_at)) // SECOND
-    return Group(_title(incident, f"resolved after {lasted // 60} min {lasted % 60:02d} s"), "")
+    return Group(_head(incident, f"resolved after {lasted // 60} min {lasted % 60:02d} s"), "")
 
 
 def comparison(simulated: Simulation, result: Score, items: int, seconds: float) -> RenderableType:
@@ -79,7 +78,8 @@ def comparison(simulated: Simulation, result: Score, items: int, seconds: float)
     lines: list[RenderableType] = ["[bold]What was injected, and what the engine said[/bold]"]
     lines += [Padding(_outcome(outcome), (0, 0, 0, 2), expand=False) for outcome in outcomes]
     lines += [
-        Padding(f"[red]false[/red]  {_clock(i.opened_at)}  {escape(i.title)}", (0, 0, 0, 2), expand=False) for i in result.false
+        Padding(f"[red]false[/red]  {_clock(i.opened_at)}  {escape(i.title)}", (0, 0, 0, 2), expand=False)
+        for i in result.false
     ]
     found = sum(o.found for o in outcomes)
     first = sum(o.rank == 1 for o in outcomes)
@@ -93,16 +93,16 @@ def comparison(simulated: Simulation, result: Score, items: int, seconds: float)
 
 def next_steps(seed: int, minutes: float) -> RenderableType:
     """Commands to try."""
-    hours = f"{minutes / 60:g}"
+    day = f"aiops simulate --seed {seed} --hours {minutes / 60:g} --out day"
+    commands = {
+        f"aiops demo --seed {seed + 1}": "another day",
+        day: "a day as files, with faults of all kinds",
+        "aiops replay day --out incidents.jsonl": "its incidents as JSON",
+        "aiops score day incidents.jsonl": "against the truth in day/truth.json",
+    }
+    width = max(map(len, commands))
     return Group(
-        "[bold]Next[/bold]",
-        Padding(
-            f"aiops demo --seed {seed + 1}                            another shop day\n"
-            f"aiops simulate --seed {seed} --hours {hours} --out day        the like as files, all kinds of faults\n"
-            "aiops replay day --out incidents.jsonl          the incidents of such a day as JSON\n"
-            "aiops score day incidents.jsonl                 against the truth in day/truth.json",
-            (0, 0, 0, 2), expand=False,
-        ),
+        "[bold]Next[/bold]", *(f"  {command:<{width}s}   [dim]{what}[/dim]" for command, what in commands.items())
     )
 
 
@@ -119,10 +119,23 @@ def _clock(text: str) -> str:
     return clock(unix_ns(text))
 
 
-def _title(incident: Incident, what: str) -> str:
+def _head(incident: Incident, what: str) -> RenderableType:
     colour = _COLOURS[incident.severity]
     severity = f"[{colour}]{incident.severity.upper()}[/{colour}]"
-    return f"{_clock(incident.updated_at)}  {severity} {what}  [bold]{escape(incident.title)}[/bold]"
+    services = escape(", ".join(incident.services))
+    return f"{_clock(incident.updated_at)}  {severity} {what}: [bold]{services}[/bold]"
+
+
+def _text(words: str) -> RenderableType:
+    return Padding(escape(words), (0, 0, 0, _INDENT), expand=False)
+
+
+def _short(cause: Cause) -> str:
+    """What is thought, without the evidence that the summary repeats."""
+    summary = cause.summary
+    for evidence in cause.evidence:
+        summary = summary.removesuffix(f": {evidence.statement}")
+    return summary
 
 
 def _row(name: str, words: str) -> RenderableType:
@@ -131,13 +144,16 @@ def _row(name: str, words: str) -> RenderableType:
 
 def _cause(cause: Cause) -> list[RenderableType]:
     head = f"[bold]{cause.rank}. {escape(cause.service)}[/bold] ({cause.kind}, confidence {cause.confidence:.2f})"
-    lines: list[RenderableType] = [Padding(f"{head}  {escape(cause.summary)}", (0, 0, 0, _INDENT), expand=False)]
+    lines: list[RenderableType] = [Padding(f"{head}  {escape(_short(cause))}", (0, 0, 0, _INDENT), expand=False)]
     for evidence in cause.evidence[:_MOST]:
         sign = "[green]+[/green]" if evidence.weight >= 0 else "[red]-[/red]"
         since = f" (since {_clock(evidence.onset)})" if evidence.onset else ""
         words = f"{sign} {evidence.type}: {escape(evidence.statement)}{since}"
         lines.append(Padding(words, (0, 0, 0, _INDENT + 3), expand=False))
-    lines += [Padding(f"[yellow]![/yellow] {escape(caveat)}", (0, 0, 0, _INDENT + 3), expand=False) for caveat in cause.caveats]
+    lines += [
+        Padding(f"[yellow]![/yellow] {escape(caveat)}", (0, 0, 0, _INDENT + 3), expand=False)
+        for caveat in cause.caveats
+    ]
     return lines
 
 
@@ -150,4 +166,5 @@ def _outcome(outcome: Outcome) -> str:
     if outcome.rank is None:
         return f"[yellow]found[/yellow]   {what}: {after}, but the culprit is not among the causes"
     colour, place = ("green", "first") if outcome.rank == 1 else ("yellow", f"number {outcome.rank}")
-    return f"[{colour}]found[/{colour}]   {what}: {after}, the culprit is {place} among {len(outcome.incident.causes)} causes"
+    causes = len(outcome.incident.causes)
+    return f"[{colour}]found[/{colour}]   {what}: {after}, the culprit is {place} of {causes} causes"

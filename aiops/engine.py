@@ -55,7 +55,9 @@ class Engine:
         self.assemble = Assemble(TRACES, traced, self.config.tenant) if traced else None
         self.detect = Detect(windows, self.config.tenant)
         changes = sorted(s for s, signal in sources.items() if signal == "changes")
-        self.respond = Respond([DETECT, *changes], self.config.policy, self.config.weights, self.config.digest())
+        self.respond = Respond(
+            [DETECT, *changes], self.config.policy, self.config.weights, self.config.digest(), self.config.tenant
+        )
         self._arrived = dict.fromkeys(sources, -1)  # arrival of the newest message of each source
 
     # ---- input ----------------------------------------------------------------------------------------------------------

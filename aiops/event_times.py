@@ -1,12 +1,13 @@
 """A line of recorded telemetry -> the newest event time of each resource in it: what arrival times are made from.
 
-Only times are read, everything else is skipped: it must cost little beside the decoding of the line.  A line that cannot be
-read has no times; whoever decodes it says why.
+Only times are read, everything else is skipped: it must cost little beside the decoding of the line.  A line that
+cannot be read has no times; whoever decodes it says why.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -88,9 +89,7 @@ class _Metrics(msgspec.Struct, rename="camel", gc=False):
 def event_times(signal: str) -> Callable[[bytes], dict[str, int]]:
     """The reader of lines of a signal; it yields a dict, resource -> Unix ns, and never raises.
 
-    >>> event_times("traces")(
-    ...     b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"endTimeUnixNano": "17"}]}]}]}'
-    ... )
+    >>> event_times("traces")(b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"endTimeUnixNano": "17"}]}]}]}')
     {'': 17}
     """
     return {"metrics": _metric_times, "traces": _span_times, "logs": _log_times, "changes": _change_times}[signal]
@@ -167,7 +166,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_finite(inner) for inner in value]
-    return None if value != value or value in (float("inf"), float("-inf")) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 _LOGS = msgspec.json.Decoder(_Logs, strict=False)

@@ -46,7 +46,7 @@ def _word(data: Any, i: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def mix(h: Any) -> Any:
-    """Spread one 64-bit value over all 64 bits (murmur finaliser); never 0, which means 'empty slot' to the interner."""
+    """Spread one 64-bit value over all 64 bits (murmur finaliser); never 0, the interner's empty slot."""
     h = np.uint64(h)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)

@@ -1,8 +1,8 @@
 """A folder of recorded telemetry -> its messages, merged by arrival, as an engine takes them in.
 
 The folder holds what a Collector's file exporter writes, one OTLP/JSON export request a line (``metrics.jsonl``,
-``traces.jsonl``, ``logs.jsonl``), and one change a line (``changes.jsonl``); each may be gzipped (``.jsonl.gz``).  Each file
-is one source.  Files are read as they are needed: memory is that of the look-ahead which arrival times take.
+``traces.jsonl``, ``logs.jsonl``), and one change a line (``changes.jsonl``); each may be gzipped (``.jsonl.gz``).
+Each file is one source.  Files are read as they are needed: memory is that of the look-ahead which arrival times take.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import heapq
 import io
-import random
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +17,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from aiops.arrival import with_arrival
+import numpy as np
+
+from aiops.arrival import SLACK, with_arrival
+from aiops.errors import UserError
 from aiops.event_times import event_times
 from aiops.ingest.stage import Message
 
@@ -29,7 +31,7 @@ _BUFFER = 1 << 18
 Times = Callable[[bytes], dict[str, int]]
 
 
-class RecordingError(ValueError):
+class RecordingError(UserError):
     """A folder or file that cannot be read as a recording; the message names it."""
 
 
@@ -96,10 +98,10 @@ class Recording:
         -------
         dict, name of a source (``"logs/0"`` .. ``"logs/{n - 1}"``) -> its messages, offsets rising from 0
         """
-        rng = random.Random(seed)  # noqa: S311 - it spreads messages, it keeps no secret
+        rng = np.random.default_rng(seed)
         spread: dict[str, list[Message]] = {f"{s}/{i}": [] for s in self.sources.values() for i in range(n)}
         for source, message in self.messages():
-            part = spread[f"{self.sources[source]}/{rng.randrange(n)}"]
+            part = spread[f"{self.sources[source]}/{int(rng.integers(n))}"]
             part.append(message._replace(offset=len(part)))
         return spread
 
@@ -107,7 +109,7 @@ class Recording:
         raw = path.open("rb", buffering=0)
         number = 0
         packed = gzip.GzipFile(fileobj=raw, mode="rb") if path.suffix == ".gz" else raw
-        with raw, io.BufferedReader(packed, _BUFFER) as file:  # type: ignore[type-var]
+        with raw, io.BufferedReader(packed, _BUFFER) as file:
             try:
                 while line := file.readline(MAX_LINE):
                     number += 1
@@ -136,5 +138,20 @@ def arrived(source: str, signal: str, lines: Iterator[bytes]) -> Iterator[Source
 
 
 def merged(sources: Mapping[str, Iterator[Sourced]]) -> Iterator[Sourced]:
-    """Messages of all sources in order of arrival; what arrives at once comes in the order of the sources."""
-    return heapq.merge(*sources.values(), key=attrgetter("message.arrival"))
+    """Messages of all sources in order of arrival; what arrives at once comes in the order of the sources.
+
+    A change long after all telemetry, such as a planned one, arrives with the last of it: it must not move the end.
+    """
+    last = 0
+    early: list[Sourced] = []  # changes far ahead of the telemetry so far
+    for sourced in heapq.merge(*sources.values(), key=attrgetter("message.arrival")):
+        if not sourced.source.startswith("changes/"):
+            yield from early
+            early.clear()
+            last = sourced.message.arrival
+        elif last and sourced.message.arrival > last + SLACK:
+            early.append(sourced)
+            continue
+        yield sourced
+    for source, message in early:
+        yield Sourced(source, message._replace(arrival=last))

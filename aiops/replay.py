@@ -25,6 +25,10 @@ BATCH = 64  # messages taken together
 _QUANTUM = 0.25  # wall seconds that a paced replay takes together
 
 
+Watch = Callable[[Engine, int], None]
+"""Called after every step with the engine and the last arrival before it."""
+
+
 class At(NamedTuple):
     """A step and the arrival (Unix ns) of the last message before it."""
 
@@ -164,7 +168,7 @@ def replay(
     recording: Recording,
     out: IO[bytes],
     options: Options | None = None,
-    watch: Callable[[Engine, int], None] = lambda _engine, _arrival: None,
+    watch: Watch = lambda _engine, _arrival: None,
 ) -> Summary:
     """Run a recording through an engine and write what comes out.
 
@@ -174,8 +178,7 @@ def replay(
     out : binary file
         Takes the incidents, one JSON object a line.
     options : Options, optional
-    watch : callable
-        Is called with the engine and the last arrival after every step.
+    watch : Watch
 
     Raises
     ------
@@ -235,7 +238,9 @@ def findings_json(found: Findings) -> bytes:
         {"caller": caller, "callee": callee, "calls": round(float(calls), 3), **terms(EDGE_TERMS, row)}
         for (caller, callee), calls, row in zip(found.edges, found.calls, found.edge_terms, strict=True)
     ]
-    notes = [{"about": list(about), "type": n.type, "statement": n.statement} for about, n in sorted(found.notes.items())]
+    notes = [
+        {"about": list(about), "type": n.type, "statement": n.statement} for about, n in sorted(found.notes.items())
+    ]
     line = {
         "tenant": found.tenant,
         "environment": found.environment,

@@ -1,10 +1,10 @@
 """Incidents and the truth of a recorded day -> which faults were found, whether their cause was named, what was false.
 
-Rules.  Times of faults are late by up to ``LABEL``, and an incident answers for a fault until ``WINDOW`` after it.  A fault is
-found by an incident that opens in between and holds its service or a direct caller of it; one incident answers for one fault,
-the true service before a caller, then the earlier fault.  Top k: the true service is among the first k services of the
-causes; shares are of all faults, found or not.  An incident that opens outside of all such spans is false, one inside that
-answers for nothing is extra.  Every episode of an incident counts as one.
+Rules.  Times of faults are late by up to ``LABEL``, and an incident answers for a fault until ``WINDOW`` after it.  A
+fault is found by an incident that opens in between and holds its service or a direct caller of it; one incident answers
+for one fault, the true service before a caller, then the earlier fault.  Top k: the true service is among the first k
+services of the causes; shares are of all faults, found or not.  An incident that opens outside of all such spans is
+false, one inside that answers for nothing is extra.  Every episode of an incident counts as one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from typing import TypeVar
 
 import msgspec
 
+from aiops.errors import UserError
 from aiops.records import Incident, RecordError, decode_incident, unix_ns
+
+T = TypeVar("T")
 
 LABEL = 90.0  # seconds
 WINDOW = 300.0
 EARLY = 300.0  # what the early view sees of an incident
 
 
-class ScoreError(ValueError):
+class ScoreError(UserError):
     """A file that is needed for a score and cannot be read; the message names it."""
 
 
@@ -55,7 +58,7 @@ class Context(msgspec.Struct, frozen=True):
 class Outcome:
     """What became of one fault: the incident that answers for it, if any.
 
-    ``rank`` is the place of the true service among the causes, None where it is not among them; ``delay`` is in seconds.
+    ``rank`` is the place of the true service among the causes, None where it is not among them; ``delay``: seconds.
     """
 
     fault: Fault
@@ -168,12 +171,9 @@ def score(truth: Truth, context: Context, incidents: Iterable[Incident]) -> Scor
 
 def table(result: Score) -> str:
     """The score in lines of text, as ``aiops score`` prints it."""
-    rate = f"{len(result.false) / result.hours:.3f}/h over {result.hours:.2f} h" if result.hours > 0 else "no hours outside"
-    faults = len(result.final.outcomes)
-    lines = [
-        f"faults {faults}  incidents {result.incidents}  false {len(result.false)} = {rate}  "
-        f"chance of top-1 {result.chance:.3f}"
-    ]
+    rate = f" = {len(result.false) / result.hours:.3f}/h over {result.hours:.2f} h" if result.hours > 0 else ""
+    totals = f"faults {len(result.final.outcomes)}  incidents {result.incidents}  false {len(result.false)}{rate}"
+    lines = [f"{totals}  chance of top-1 {result.chance:.3f}"]
     for name, view in (("final", result.final), (f"{EARLY:.0f} s after opening", result.early)):
         delay = "none" if view.delay is None else f"{view.delay:.1f} s"
         lines.append(f"[{name}]  extra in spans {view.extra}  median delay {delay}")
@@ -192,19 +192,15 @@ def read_day(folder: str | Path) -> tuple[Truth, Context]:
 def read_incidents(path: str | Path) -> Iterator[Incident]:
     """The incidents of a file of JSON lines."""
     try:
-        file = Path(path).open("rb")
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        yield decode_incident(line)
+                    except RecordError as error:
+                        raise ScoreError(f"{path}: line {number}: {error}") from None
     except OSError as error:
         raise ScoreError(f"{path}: {error.strerror}") from None
-    with file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    yield decode_incident(line)
-                except RecordError as error:
-                    raise ScoreError(f"{path}: line {number}: {error}") from None
-
-
-T = TypeVar("T")
 
 
 def _read(path: Path, kind: type[T]) -> T:

@@ -1,8 +1,8 @@
 """What crosses from ingest and assemble to detect: the window rows of one source, and the source's clock.
 
 A *source* is a partition of a raw topic, or of the traces topic.  A row belongs to one (source, window, key); rows of
-the same key from several sources merge exactly and in any order: integers, minima, maxima, ``first`` and ``last`` with a
-total tie-break, sums in slices.  Dense codes are local to the batch that carries their tables.
+the same key from several sources merge exactly and in any order: integers, minima, maxima, ``first`` and ``last`` with
+a total tie-break, sums in slices.  Dense codes are local to the batch that carries their tables.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ class TraceRows:
     gap : int32 array, shape (m, 3): caller, callee, bin;  gap_counts : int64 array, shape (m,)
     call : int32 array, shape (n, 2): service, client operation
     call_counts : int64 array, shape (n, 2): calls, missing
-        A call is missing when no other service's span was seen below it.
+        A call is missing when no other service's span was seen below it, or, where it names its peer, when it failed as well.
+    An edge to a peer that sends no spans has the duration of the whole call as its gap.
     visit : int32 array, shape (n,): service;  visit_hash : uint64 array;  visit_counts : int64 array, shape (n,)
     visit_events : dict, visit hash -> tuple of (event hash, multiplicity 1..4), for every visit hash of this window
     events : dict, event hash -> Event, for every event named in `visit_events`

@@ -19,11 +19,11 @@ def _encode(value: Any) -> Any:
             raise TypeError(f"a snapshot cannot hold an array of {value.dtype}")
         descr = value.dtype.descr if value.dtype.names else value.dtype.str
         head = msgspec.msgpack.encode([descr, list(value.shape)])
-        return msgspec.msgpack.Ext(_ARRAY, len(head).to_bytes(4, "little") + head + np.ascontiguousarray(value).tobytes())
+        return msgspec.msgpack.Ext(
+            _ARRAY, len(head).to_bytes(4, "little") + head + np.ascontiguousarray(value).tobytes()
+        )
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
     raise TypeError(f"a snapshot cannot hold a {type(value).__name__}")
 
 
@@ -41,7 +41,10 @@ _decoder = msgspec.msgpack.Decoder(ext_hook=_decode, strict=True)
 
 
 def pack(value: Any) -> bytes:
-    """Encode a state; equal states give equal bytes where the dicts were filled in the same order."""
+    """Encode a state; equal states give equal bytes where the dicts were filled in the same order.
+
+    It must hold no sets: they would be written in the order of chance.
+    """
     return _encoder.encode(value)
 
 

@@ -19,6 +19,7 @@ from aiops.signals import SECOND
 # it, and how surely it is down: its traffic vanished and its callers reach nobody.
 NET, EDGE, DOWN = len(TERMS), len(TERMS) + 1, len(TERMS) + 2
 N_TERMS = len(TERMS) + 3
+CAP = 8.0  # of every term
 TERM_NAMES = (*TERMS, "net", "edge", "down")
 
 
@@ -36,10 +37,11 @@ class Weights:
     code_second: float = 0.3  # of the weaker of loss and novelty
     metric: float = 0.1
     heartbeat: float = 1.2
-    down: float = 1.0
+    down: float = 1.5
     log: float = 0.4
     change: float = 1.5
     away: float = 0.5  # discount of a caller's code evidence by its callee's
+    away_down: float = 0.7  # discount of all that a caller does by itself when a callee is surely down
     early: float = 0.5  # bonus of the first service with evidence
     starved: float = 3.0  # resource evidence from which a network cause is one of resources
     least: float = 0.5  # score below which a service is no cause at all
@@ -85,11 +87,13 @@ def rank(
     earliest = float(first.min(initial=np.inf))
     for s in range(len(peak)):
         below = max((float(explains[c]) for c in callees.get(s, ()) if c != s), default=0.0)
+        lost = max((float(peak[c, DOWN]) for c in callees.get(s, ()) if c != s), default=0.0)
+        alone = 1.0 - w.away_down * min(1.0, lost / CAP)
         parts = {
             "resource": w.resource * float(peak[s, RESOURCE]),
-            "own": w.own * float(peak[s, OWN]),
-            "net": w.network * float(peak[s, NET]),
-            "code": float(code[s]) - w.away * min(float(code[s]), below),
+            "own": w.own * float(peak[s, OWN]) * alone,
+            "net": w.network * float(peak[s, NET]) * alone,
+            "code": (float(code[s]) - w.away * min(float(code[s]), below)) * alone,
             "heartbeat": w.heartbeat * float(peak[s, HEARTBEAT]),
             "down": w.down * float(peak[s, DOWN]),
             "log": w.log * float(peak[s, LOG]),

@@ -73,7 +73,10 @@ class Directory:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot."""
+        suspicion = self.suspicion  # the detectors hold it
         self.__init__()  # type: ignore[misc]
+        self.suspicion = suspicion
+        suspicion.__init__()  # type: ignore[misc]
         for tenant, environment in state["environments"]:
             self.environment(tenant, environment)
         for key in state["services"]:

@@ -24,6 +24,7 @@ LOST = 0.7  # instances below the usual number
 SETTLE = 300 * SECOND  # after so long the smaller number is the usual one
 GAIN = 1.0 / 30.0  # of the usual number, per window
 PRIOR = 1e5  # windows of good conduct that a service is credited with: a loss scores 5 until it becomes a habit
+LEARN = 30  # windows (5 min) of a service before its instances are missed
 FORGET = 24 * 3600 * SECOND  # instances silent for so long are forgotten
 
 
@@ -103,6 +104,9 @@ class Heartbeat:
             # Both ways slowly: while a deployment replaces instances, old and new are alive together.
             self._usual[code] = usual + GAIN * (alive - usual)
             self._missing.pop(code, None)
+            return 0.0
+        if windows[0] < LEARN:
+            self._usual[code] = alive
             return 0.0
         since = self._missing.setdefault(code, now)
         p = (windows[1] + 1) / (windows[0] + PRIOR)

@@ -102,7 +102,7 @@ class Levels:
 
     def advance(self, now: int) -> None:
         """Event time is `now`: deviations of quiet times become part of the series' own tail, late."""
-        while self._pending and self._pending[0][0] <= now - ADMIT:
+        while self._pending and self._pending[0][0] < now - ADMIT:
             at, series, deviation = self._pending.popleft()
             ok = ~self._suspicion.at(at)[self.owner[series]]
             _admit(series[ok], deviation[ok], self.tail, self.tails, self.own)

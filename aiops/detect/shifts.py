@@ -18,6 +18,8 @@ from aiops.detect.tails import CAP, EFFECTIVE, at_least
 from aiops.traces.durations import BINS, PER_OCTAVE
 
 SHIFT = 0.25  # a move of less than this many normal spreads is none
+FAR_LEAST, FAR_SHARE = 4.0, 0.05  # durations far beyond the normal 99.5th percentile that are news although the median is not
+FAR_EFFECTIVE = 200.0  # as EFFECTIVE: how rare they are is known better than how often a request is merely slow
 LEAST_NORMAL = 10  # durations in a baseline before anything is judged
 
 
@@ -100,12 +102,12 @@ def _shifts(recent: Any, normal: Any, least: Any, full: Any) -> Any:
         score = 0.0
         for which in range(2):
             limit = far if which else p90
-            if which and r50 <= p90:  # far slower than ever counts where the median is slow as well
-                continue
             k_recent, k_normal = 0.0, 0.0
             for k in range(limit + 1, BINS):
                 k_recent += recent[key, k]
                 k_normal += normal[key, k]
-            score = max(score, at_least(k_recent, n, k_normal / m, m, EFFECTIVE))
+            if which and r50 <= p90 and (k_recent < FAR_LEAST or k_recent < FAR_SHARE * n):
+                continue  # a few that are far slower than ever happen by themselves
+            score = max(score, at_least(k_recent, n, k_normal / m, m, FAR_EFFECTIVE if which else EFFECTIVE))
         out[key, 1] = min(CAP, score * min(1.0, (z - SHIFT) / full))
     return out

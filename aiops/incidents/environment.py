@@ -15,6 +15,7 @@ from aiops.signals import SECOND
 F64 = NDArray[np.float64]
 
 ACTIVE = 3.0  # a service this strong takes part
+STRONG = 5.0  # evidence of a service that needs no neighbour
 CALM = 1.0  # below it its first evidence is forgotten
 REST = 0.3  # weight of the evidence beside the strongest
 NEAR = 0.5  # weight of the strongest neighbour
@@ -40,6 +41,7 @@ class Environment:
         self.notes: dict[tuple[int, int], Note] = {}
         self.history: deque[tuple[int, F64, dict[tuple[int, int], Note]]] = deque()
         self._edges: dict[tuple[int, int], int] = {}  # when last seen
+        self._traced: set[int] = set()  # services that have ever sent spans
 
     def service(self, name: str) -> int:
         """Number of a service."""
@@ -68,8 +70,8 @@ class Environment:
         return float(self.strength[service]) + NEAR * near
 
     def began_after(self, service: int, time: int) -> bool:
-        """Did the service become active after `time` (Unix ns)?"""
-        return bool(self.strength[service] >= ACTIVE and time < self.first[service] < np.inf)
+        """Has the service strong evidence of its own that began after `time` (Unix ns)?"""
+        return bool(self.strength[service] >= STRONG and time < self.first[service] < np.inf)
 
     def update(self, found: Findings) -> None:
         """Take in the evidence rows of one window."""
@@ -87,6 +89,7 @@ class Environment:
             if len(key) == 2:
                 self.notes[self.index[key[0]], TERMS.index(key[1])] = note
         self._edge_evidence(evidence, pairs, found)
+        self._traced.update(np.flatnonzero(self.visits > 0).tolist())
         self.evidence = evidence
         self.strength = self._strengths(evidence)
         self.neighbourhood = self.strength.copy()
@@ -114,7 +117,7 @@ class Environment:
 
     def _edge_evidence(self, evidence: F64, pairs: list[tuple[int, int]], found: Findings) -> None:
         touching: dict[int, list[float]] = {}
-        reached: dict[int, float] = {}
+        reached: dict[int, list[float]] = {}
         for k, (a, b) in enumerate(pairs):
             gap, unreachable = float(found.edge_terms[k, GAP]), float(found.edge_terms[k, UNREACHABLE])
             if gap == gap:
@@ -124,15 +127,19 @@ class Environment:
                 self._note(b, EDGE, found.notes.get((*found.edges[k], "gap")), gap, evidence)
                 for s in (a, b):
                     self._note(s, NET, found.notes.get((*found.edges[k], "gap")), gap, evidence)
-            reached[b] = max(reached.get(b, 0.0), unreachable)
+            reached.setdefault(b, []).append(unreachable)
             if unreachable >= 2.0:
                 self._note(b, DOWN, found.notes.get((*found.edges[k], "unreachable")), unreachable, evidence)
         # A delayed service lifts every edge that it touches, its neighbour only one.
         for s, gaps in touching.items():
             evidence[s, NET] = round(sum(sorted(gaps)) / len(gaps), 4)
         # Traffic that vanishes may be a caller's doing, and calls that reach nobody do not tell which end failed; both do.
-        for s, unreachable in reached.items():
-            evidence[s, DOWN] = min(unreachable, max(evidence[s, TRAFFIC], evidence[s, HEARTBEAT]))
+        # Of a callee that never sends spans, only its callers can tell: most of them must.
+        for s, unreachables in reached.items():
+            most = sum(sorted(unreachables)) / len(unreachables)
+            if s in self._traced:
+                most = min(max(unreachables), max(evidence[s, TRAFFIC], evidence[s, HEARTBEAT]))
+            evidence[s, DOWN] = round(most, 4)
 
     def _note(self, service: int, term: int, note: Note | None, value: float, evidence: F64) -> None:
         if note is not None and value > 0 and ((service, term) not in self.notes or value >= evidence[service, term]):
@@ -153,7 +160,7 @@ class Environment:
         """For a snapshot."""
         return {
             "tenant": self.tenant, "name": self.name, "services": self.services, "first": self.first,
-            "visits": self.visits, "edges": [[*k, v] for k, v in self._edges.items()],
+            "visits": self.visits, "edges": [[*k, v] for k, v in self._edges.items()], "traced": sorted(self._traced),
             "history": [[t, e, [[*k, *n] for k, n in notes.items()]] for t, e, notes in self.history],
         }  # fmt: skip
 
@@ -164,6 +171,7 @@ class Environment:
         for name in state["services"]:
             out.service(name)
         out.first, out.visits = state["first"], state["visits"]
+        out._traced = set(state["traced"])
         for a, b, seen in state["edges"]:
             out._edges[a, b] = seen
             out.callees.setdefault(a, set()).add(b)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from aiops import __version__, state
 from aiops.causes.rank import Weights, rank
 from aiops.findings import ERRORS, HEARTBEAT, LOSS, NOVEL, Findings
@@ -45,9 +47,15 @@ class Respond:
     """
 
     def __init__(
-        self, sources: list[str], policy: Policy | None = None, weights: Weights | None = None, config_hash: str = ""
+        self,
+        sources: list[str],
+        policy: Policy | None = None,
+        weights: Weights | None = None,
+        config_hash: str = "",
+        tenant: str = "default",
     ) -> None:
         self.clocks = Clocks(sources)
+        self.tenant = tenant  # of changes, which do not name one
         self.policy, self.weights = policy or Policy(), weights or Weights()
         self.about = (__version__, config_hash)
         self._findings: dict[int, list[Findings]] = {}
@@ -82,7 +90,7 @@ class Respond:
         ready = sorted((c for c in self._changes if c[0] <= arrival), key=lambda c: (c[0], c[1].change_id, encode(c[1])))
         self._changes = [c for c in self._changes if c[0] > arrival]
         for _, change in ready:
-            changes = self._state("default", change.environment).changes
+            changes = self._state(self.tenant, change.environment).changes
             if all(c.change_id != change.change_id or c.state != change.state for c in changes):
                 changes.append(change)
                 del changes[:-MAX_CHANGES]
@@ -149,13 +157,20 @@ class _State:
         self._forget(now)
 
     def _rank(self, case: Case, weights: Weights) -> None:
+        """Causes are sought within two calls, and not among services that only another incident has."""
+        within = {k for s in case.services for k in self.environment.around(s)}
+        for other in self.lifecycle.open:
+            within -= other.services - case.services
+        first = case.first.copy()
+        first[[s for s in range(len(first)) if s not in within]] = np.inf
         changed: dict[int, float] = {}
         for change in self._relevant(case):
             service = self.environment.index.get(change.service)
             if service is not None:
                 before = max(0.0, (case.onset - unix_ns(change.time)) / SECOND)
                 changed[service] = max(changed.get(service, 0.0), 1.0 / (1.0 + before / 300.0))
-        case.causes = rank(case.peak, case.first, self.environment.callees, changed, weights)
+        ranked = rank(case.peak, first, self.environment.callees, changed, weights)
+        case.causes = [cause for cause in ranked if cause.service in within]
 
     def _relevant(self, case: Case) -> list[Change]:
         return [c for c in self.changes if -CHANGE_AFTER <= case.onset - unix_ns(c.time) <= CHANGE_BEFORE]

@@ -1,11 +1,11 @@
 """Sums of doubles that are the same, bit for bit, in whatever order the values come and sums are merged.
 
-A value is cut at fixed places into slices of ``WIDTH`` bits; a sum holds the three highest slices in use, each as an integer.
-Integers add up in any order, and what is cut off below the third slice is cut off value by value, so it is the same too: at
-most 2**-80 of the greatest value, for each value.  A slice has room for 8 million values.
+A value is cut at fixed places into slices of ``WIDTH`` bits; a sum holds the three highest slices in use, each as an
+integer.  Integers add up in any order, and what is cut off below the third slice is cut off value by value, so it is
+the same too: less than 2**-80 of the greatest value, for each value.  A slice has room for 8 million values.
 
-After Demmel and Nguyen, "Parallel Reproducible Summation", IEEE Transactions on Computers 64 (2015): theirs holds slices as
-doubles, which must be carried on before they overflow.
+After Demmel and Nguyen, "Parallel Reproducible Summation", IEEE Transactions on Computers 64 (2015): theirs holds
+slices as doubles, which must be carried on before they overflow.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _raise_grid(cell: Any, grid: Any) -> None:
 @njit(nogil=True, cache=True)
 def _slice(whole: Any, shift: Any) -> Any:
     """Bits 0 .. WIDTH - 1 of `whole` shifted left by `shift`, which may be negative."""
-    if shift >= WIDTH:
+    if shift >= WIDTH or shift <= -53:
         return np.int64(0)
     return (whole << shift if shift >= 0 else whole >> -shift) & np.int64(_MASK)
 
@@ -65,12 +65,9 @@ def add_to_sum(cell: Any, value: Any) -> None:
         _raise_grid(cell, grid)
     sign = np.int64(1) if value > 0.0 else np.int64(-1)
     shift = exponent - 53 - WIDTH * (cell.sum_grid - 2)
-    if shift <= -53:
-        return
     cell.sum_low += sign * _slice(whole, shift)
     cell.sum_mid += sign * _slice(whole, shift - WIDTH)
-    if shift > 2 * WIDTH - 53:
-        cell.sum_high += sign * _slice(whole, shift - 2 * WIDTH)
+    cell.sum_high += sign * _slice(whole, shift - 2 * WIDTH)
 
 
 @njit(nogil=True, cache=True)

@@ -1,8 +1,8 @@
 """Log records -> one row a (window, service, shape): lines, errors, worst severity and one exemplar.
 
-Any order of the records gives the same rows.  Only distinct (service, shape) pairs of a batch cost Python.  A service may
-show ``MAX_SHAPES`` shapes a window: of more, those whose texts come last share one row ``<*>``, which is the same choice
-whatever came first.
+Any order of the records gives the same rows.  Only distinct (service, shape) pairs of a batch cost Python.  A service
+may show ``MAX_SHAPES`` shapes a window: of more, those whose texts come last share one row ``<*>``, which is the same
+choice whatever came first.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class LogWindow:
 
     def rows(self) -> list[LogRow]:
         """The rows of the window, ordered by (environment, service, shape), text redacted."""
-        # Redacted last: what was folded is chosen by the same texts as what was not, so it does not matter when that was.
+        # Redacted last: what was folded was chosen by the same texts as the rest, so it does not matter when.
         return bounded(
             [
                 LogRow(

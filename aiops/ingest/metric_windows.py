@@ -1,7 +1,7 @@
 """Metric points -> one cell a (window, series): points, sum, min, max, first, last, counts and buckets.
 
-Any order of the points, and any way of merging cells, gives the same cells bit for bit.  A cell is one record (two cache
-lines): with a million series the cost of an update is the cache miss and nothing else.
+Any order of the points, and any way of merging cells, gives the same cells bit for bit.  A cell is one record (two
+cache lines): with a million series the cost of an update is the cache miss and nothing else.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from aiops.ingest.exact_sums import add_to_sum, clear_sum, merge_sum
 from aiops.signals import CELL, MetricRows
 from aiops.wire.tables import Series
 
-
-MOST = float(1 << 40)  # measurements of one point that are added up: so doubles stay whole numbers, which add in any order
+# Measurements of one point that are added up: so doubles stay whole numbers, which add in any order.
+MOST = float(1 << 40)
 
 
 class MetricWindow:

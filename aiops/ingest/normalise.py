@@ -6,7 +6,7 @@ replaced by the arrival and counted.  A host whose clock is years off can thus n
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -20,21 +20,36 @@ FUTURE = 300 * SECOND
 I64 = NDArray[np.int64]
 
 
+class Times(NamedTuple):
+    """Event times of a batch.
+
+    time : int64 array, shape (n,), Unix ns
+    reached : int64 array, shape (n_messages,)
+        Greatest min(event time, arrival) of each message, -1 where it has no item: how far it moves the source's clock.
+    newest : int64 array, shape (n_messages,)
+        Greatest event time of each message, -1 where it has no item.
+    replaced : int64 array, shape (n_messages,)
+        How many times of each message were replaced.
+    """
+
+    time: I64
+    reached: I64
+    newest: I64
+    replaced: I64
+
+
 @njit(nogil=True, cache=True)
-def _plausible(time: Any, message: Any, arrival: Any, past: Any, future: Any, reached: Any) -> Any:
-    replaced = 0
+def _plausible(time: Any, message: Any, arrival: Any, past: Any, future: Any, newest: Any, replaced: Any) -> None:
     for i in range(len(time)):
-        a, t = arrival[message[i]], time[i]
+        m = message[i]
+        a, t = arrival[m], time[i]
         if t <= 0 or t < a - past or t > a + future:
             time[i] = t = a
-            replaced += 1
-        t = min(t, a)
-        if t > reached[message[i]]:
-            reached[message[i]] = t
-    return replaced
+            replaced[m] += 1
+        newest[m] = max(newest[m], t)
 
 
-def plausible_times(time: I64, message: NDArray[np.int32], arrival: I64) -> tuple[I64, I64, int]:
+def plausible_times(time: I64, message: NDArray[np.int32], arrival: I64) -> Times:
     """Replace what is no event time by the arrival of its message.
 
     Parameters
@@ -43,26 +58,8 @@ def plausible_times(time: I64, message: NDArray[np.int32], arrival: I64) -> tupl
     message : int32 array, shape (n,)
         Which message an item came in.
     arrival : int64 array, shape (n_messages,), Unix ns
-
-    Returns
-    -------
-    time : int64 array, shape (n,)
-    reached : int64 array, shape (n_messages,)
-        Greatest min(event time, arrival) of each message, -1 where it has no item.
-    replaced : int
-        How many times were replaced.
     """
     out = time.copy()
-    reached = np.full(len(arrival), -1, np.int64)
-    replaced = int(_plausible(out, message, arrival, PAST, FUTURE, reached))
-    return out, reached, replaced
-
-
-def clocks_before(clock: int, reached: I64) -> tuple[I64, int]:
-    """The source's clock when each message arrives, and after the last one.
-
-    A clock moves after a whole message, never inside it: items of one message are not late for each other, and how a
-    poll cut the messages does not matter.
-    """
-    after = np.maximum.accumulate(np.concatenate([[clock], reached]))
-    return after[:-1], int(after[-1])
+    newest, replaced = np.full(len(arrival), -1, np.int64), np.zeros(len(arrival), np.int64)
+    _plausible(out, message, arrival, PAST, FUTURE, newest, replaced)
+    return Times(out, np.minimum(newest, arrival), newest, replaced)

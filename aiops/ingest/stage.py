@@ -1,7 +1,10 @@
 """Raw messages of one source -> its window rows and, of traces, the items that assemble joins.
 
-State is the open windows and nothing else: a worker that restarts re-reads from the oldest message with an item in an open
-window and ignores what belongs to windows that were sealed before (``Ingest(closed_until=...)``).
+State is the open windows and nothing else: a worker that restarts re-reads from the oldest message with an item in an
+open window and ignores what belongs to windows that were sealed before (``Ingest(closed_until=...)``).
+
+A Collector retries without idempotence, and OTLP carries its own ns times: so a message whose bytes equal those of one
+with an item in an open window is a repeat, unless a time of it had to be replaced.
 """
 
 from __future__ import annotations
@@ -15,12 +18,12 @@ from numpy.typing import NDArray
 
 from aiops.columns import LogBatch, MetricBatch, Refusal, SpanBatch
 from aiops.identity import DEFAULT_KEY, combined, hash_bytes
-from aiops.ingest.log_windows import LogWindow, bounded
+from aiops.ingest.log_windows import LogWindow
 from aiops.ingest.message import messages as message_text
 from aiops.ingest.metric_windows import MetricWindow
-from aiops.ingest.normalise import clocks_before, plausible_times
+from aiops.ingest.normalise import plausible_times
 from aiops.ingest.shape_table import MAX_SHAPES, ShapeTable
-from aiops.signals import LATENESS, WINDOW, LogRow, MetricRows, WindowRows, due
+from aiops.signals import LATENESS, WINDOW, MetricRows, WindowRows, due
 from aiops.traces.items import TraceItems, trace_logs, trace_spans
 from aiops.wire import decode_logs, decode_metrics, decode_spans
 from aiops.wire.tables import Tables
@@ -66,24 +69,20 @@ class Counters:
 class _Open:
     """What is open of one window, and the parts of it whose codes belong to earlier tables."""
 
-    __slots__ = ("log_parts", "logs", "metric_parts", "metrics", "oldest", "totals")
+    __slots__ = ("logs", "metric_parts", "metrics", "oldest", "totals")
 
     def __init__(self) -> None:
         self.metrics: MetricWindow | None = None
         self.metric_parts: list[MetricRows] = []
         self.logs: LogWindow | None = None
-        self.log_parts: list[LogRow] = []
         self.totals: dict[tuple[str, str], int] = {}
         self.oldest = 1 << 62  # offset of the oldest message with an item in it
 
     def fold(self) -> None:
-        """Turn what refers to the tables into rows."""
+        """Turn what refers to the tables into rows; log rows never do."""
         if self.metrics is not None:
             self.metric_parts.append(self.metrics.rows())
             self.metrics = None
-        if self.logs is not None:
-            self.log_parts = bounded(self.log_parts + self.logs.rows())
-            self.logs = None
 
 
 class Ingest:
@@ -119,7 +118,8 @@ class Ingest:
         self._key = key
         self._tables, self._shapes = Tables(key), ShapeTable()
         self._open: dict[int, _Open] = {}
-        self._seen: dict[int, int] = {}  # digest of a message -> newest window it has an item in
+        self._seen: dict[int, int] = {}  # digest of a message with times of its own -> newest window it has an item in
+        self._digests: list[int] = []  # of the messages in hand
         self._service_codes: dict[tuple[str, str], int] = {}
         self._service_names: list[tuple[str, str]] = []
         self._resource_service: NDArray[np.int32] = np.empty(0, np.int32)
@@ -133,7 +133,6 @@ class Ingest:
     def process(self, messages: list[Message]) -> IngestOutput:
         """Take in messages in the order of their offsets."""
         self.counters.messages += len(messages)
-        messages = self._without_repeats(messages)
         if self._tables.size > MAX_TABLE or len(self._shapes) > MAX_SHAPES:
             self._new_tables()
         payloads = [m.value for m in messages]
@@ -142,6 +141,7 @@ class Ingest:
             return out
         offsets = np.array([m.offset for m in messages], np.int64)
         arrival = np.array([m.arrival for m in messages], np.int64)
+        self._digests = [xxhash.xxh3_64_intdigest(payload) for payload in payloads]
         if self.signal == "metrics":
             points, out.refused = decode_metrics(payloads, self._tables, self.encoding)
             self._metrics(points, arrival, offsets)
@@ -160,21 +160,21 @@ class Ingest:
         self.clock = max(self.clock, clock)
         return self._seal(IngestOutput(self.clock))
 
-    # ---- signals --------------------------------------------------------------------------------------------------------
+    # ---- signals ----------------------------------------------------------------------------------------------------
     def _metrics(self, batch: MetricBatch, arrival: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
-        time, before = self._times(batch.time, batch.message, arrival)
+        time, before, fresh = self._times(batch.time, batch.message, arrival)
         finite = np.isfinite(batch.value) | batch.stale | (self._tables.series.kind[batch.series] > 1)
-        self.counters.not_finite += int(len(finite) - np.count_nonzero(finite))
+        self.counters.not_finite += int(np.count_nonzero(fresh & ~finite))
         service = self._services(self._tables.series.resource[batch.series])
-        for window, rows in self._windows(time, before, batch.message, finite):
-            open_ = self._window(window, offsets[batch.message[rows[0]]])
+        for window, rows in self._windows(time, before, batch.message, fresh, finite):
+            open_ = self._window(window, offsets[batch.message[rows]])
             if open_.metrics is None:
                 open_.metrics = MetricWindow(self._tables.series, max(256, min(len(self._tables.series), len(rows))))
             open_.metrics.add(batch, time, rows)
             self._count(open_, service[rows])
 
     def _logs(self, batch: LogBatch, arrival: NDArray[np.int64], offsets: NDArray[np.int64]) -> TraceItems | None:
-        time, before = self._times(batch.time, batch.message, arrival)
+        time, before, fresh = self._times(batch.time, batch.message, arrival)
         service = self._services(batch.resource)
         text = message_text(batch.text)
         shape = self._shapes.codes(text)
@@ -182,8 +182,8 @@ class Ingest:
         everything = np.ones(len(batch), bool)
         names = self._service_names
         on_time = np.zeros(len(batch), bool)
-        for window, rows in self._windows(time, before, batch.message, everything):
-            open_ = self._window(window, offsets[batch.message[rows[0]]])
+        for window, rows in self._windows(time, before, batch.message, fresh, everything):
+            open_ = self._window(window, offsets[batch.message[rows]])
             if open_.logs is None:
                 open_.logs = LogWindow()
             on_time[rows] = True
@@ -198,50 +198,73 @@ class Ingest:
         return trace_logs(self.source, self.tenant, batch, time, service, names, shape, self._shapes, on_time, offsets)
 
     def _spans(self, batch: SpanBatch, arrival: NDArray[np.int64], offsets: NDArray[np.int64]) -> TraceItems | None:
-        time, before = self._times(batch.end, batch.message, arrival)
-        self.counters.bad_ids += int(np.count_nonzero(batch.bad_id))
+        time, before, fresh = self._times(batch.end, batch.message, arrival)
+        self.counters.bad_ids += int(np.count_nonzero(fresh & batch.bad_id))
         service = self._services(batch.resource)
         on_time = np.zeros(len(batch), bool)
-        for window, rows in self._windows(time, before, batch.message, ~batch.bad_id):
+        for window, rows in self._windows(time, before, batch.message, fresh, ~batch.bad_id):
             on_time[rows] = True
-            self._count(self._window(window, offsets[batch.message[rows[0]]]), service[rows])
+            self._count(self._window(window, offsets[batch.message[rows]]), service[rows])
+        tables = self._tables
         return trace_spans(
-            self.source, self.tenant, batch, time, service, self._service_names, self._tables.operations, on_time, offsets
+            self.source, self.tenant, batch, time, service, self._service_names, tables.operations, tables.peers,
+            on_time, offsets
         )
 
-    # ---- times and windows ----------------------------------------------------------------------------------------------
+    # ---- times and windows ------------------------------------------------------------------------------------------
     def _times(
         self, time: NDArray[np.int64], message: NDArray[np.int32], arrival: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        time, reached, replaced = plausible_times(time, message, arrival)
-        before, self.clock = clocks_before(self.clock, reached)
-        self.counters.replaced_times += replaced
-        self.counters.items += len(time)
-        return time, before
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+        """Event times, the clock when each message arrives, and which items are of no repeat.
+
+        The clock moves after a whole message, never inside it: items of one message are not late for each other, and
+        how a poll cut the messages does not matter.
+        """
+        times = plausible_times(time, message, arrival)
+        before, repeat = np.full(len(arrival), self.clock), np.zeros(len(arrival), bool)
+        columns = zip(
+            self._digests, times.reached.tolist(), times.newest.tolist(), times.replaced.tolist(), strict=True
+        )
+        for i, (digest, reached, newest, replaced) in enumerate(columns):
+            before[i] = self.clock
+            if newest >= 0 and not replaced:
+                seen = self._seen.get(digest)
+                if seen is not None and due(seen) > self.clock:
+                    repeat[i] = True
+                    continue
+                self._seen[digest] = newest - newest % WINDOW
+            self.clock = max(self.clock, reached)
+        fresh = ~repeat[message]
+        self.counters.repeats += int(np.count_nonzero(repeat))
+        self.counters.replaced_times += int(times.replaced.sum())
+        self.counters.items += int(np.count_nonzero(fresh))
+        return times.time, before, fresh
 
     def _windows(
-        self, time: NDArray[np.int64], before: NDArray[np.int64], message: NDArray[np.int32], keep: NDArray[np.bool_]
+        self,
+        time: NDArray[np.int64],
+        before: NDArray[np.int64],
+        message: NDArray[np.int32],
+        fresh: NDArray[np.bool_],
+        usable: NDArray[np.bool_],
     ) -> list[tuple[int, NDArray[np.int64]]]:
         """Windows of the items that are on time, with their rows in order."""
         if not len(time):
             return []
         start = time - time % WINDOW
         on_time = start + (WINDOW + LATENESS) > before[message]
-        self.counters.late += int(len(time) - np.count_nonzero(on_time))
-        keep = keep & on_time
+        self.counters.late += int(np.count_nonzero(fresh & ~on_time))
+        keep = fresh & usable & on_time
         first, last = int(start.min()), int(start.max())
         if first == last and keep.all():
             return [(first, np.arange(len(time)))]
-        out = []
-        for window in np.unique(start[keep]).tolist():
-            out.append((window, np.flatnonzero(keep & (start == window))))
-        return out
+        return [(window, np.flatnonzero(keep & (start == window))) for window in np.unique(start[keep]).tolist()]
 
-    def _window(self, window: int, offset: int) -> _Open:
+    def _window(self, window: int, offsets: NDArray[np.int64]) -> _Open:
         open_ = self._open.get(window)
         if open_ is None:
             open_ = self._open[window] = _Open()
-        open_.oldest = min(open_.oldest, int(offset))
+        open_.oldest = min(open_.oldest, int(offsets.min()))  # points come by kind, not by message
         return open_
 
     def _count(self, open_: _Open, service: NDArray[np.int32]) -> None:
@@ -262,26 +285,14 @@ class Ingest:
                     window,
                     open_.totals,
                     open_.metric_parts,
-                    open_.log_parts,
+                    open_.logs.rows() if open_.logs is not None else [],
                 )
             )
         if out.rows:
             self._seen = {digest: window for digest, window in self._seen.items() if due(window) > self.clock}
         return out
 
-    # ---- what is kept across batches ------------------------------------------------------------------------------------
-    def _without_repeats(self, messages: list[Message]) -> list[Message]:
-        """A Collector retries without idempotence; OTLP carries its own ns times, so equal bytes are a repeat."""
-        out, horizon = [], self.clock // WINDOW * WINDOW
-        for message in messages:
-            digest = xxhash.xxh3_64_intdigest(message.value)
-            if digest in self._seen:
-                self.counters.repeats += 1
-            else:
-                self._seen[digest] = max(horizon, message.arrival // WINDOW * WINDOW)
-                out.append(message)
-        return out
-
+    # ---- what is kept across batches --------------------------------------------------------------------------------
     def _services(self, resource: NDArray[np.int32]) -> NDArray[np.int32]:
         """Service code of every row."""
         known = len(self._resource_service)

@@ -75,7 +75,7 @@ class Fault:
 
 _USUAL = {
     "cpu": 0.7,
-    "memory_leak": 0.7,
+    "memory_leak": 0.45,
     "edge_latency": 0.2,
     "code_error": 0.8,
     "bad_deploy": 0.6,
@@ -175,7 +175,7 @@ def _draw(mesh: Mesh, rng: np.random.Generator, fault: Fault) -> Fault:
     service = mesh.by_name[fault.service]
     ranges = {
         "cpu": (0.55, 0.85),
-        "memory_leak": (0.55, 0.8),
+        "memory_leak": (0.35, 0.5),
         "code_error": (0.5, 1.0),
         "log_storm": (80.0, 200.0),
         "gc_pause": (1.5, 4.0),

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from aiops import state
 from aiops.signals import WINDOW, Clocks, WindowRows, due
 from aiops.traces.items import LogColumns, SpanColumns, TraceItems
-from aiops.traces.join import RECORD, SPAN, group_traces
-from aiops.traces.names import operation
+from aiops.traces.join import RECORD, SPAN, group_traces, tally
+from aiops.traces.names import operation, peer
 from aiops.traces.rows import Tables, trace_rows
 
 HORIZON = 6 * WINDOW  # a trace that lasts longer is cut
@@ -82,7 +82,7 @@ class Assemble:
         """Take in items of one source, in the order of its offsets."""
         service = self._maps.services(items, self.tables)
         if items.spans is not None:
-            spans = _span_records(items.spans, service, self._maps.operations(items.source, items.spans, self.tables))
+            spans = _span_records(items.spans, service, *self._maps.operations(items, self.tables))
             spans = self._fresh(items.source, items.spans.offset, spans)
             self.counters.spans += len(spans)
             _by_window(self._spans, spans, spans["end"])
@@ -185,11 +185,27 @@ class _Maps:
         new = [tables.service(name) for name in items.services[known:]]
         return self._keep(items.source, "services", items.services, codes, new)
 
-    def operations(self, source: str, spans: SpanColumns, tables: Tables) -> NDArray[np.int32]:
+    def operations(self, items: TraceItems, tables: Tables) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Own operation codes of the sender's span names, and of each span the service that it says it calls or -1."""
+        spans, source = items.spans, items.source
+        assert spans is not None
         names = spans.operations
         codes, known = self._extended(source, "operations", names, len(names.raw))
         new = [tables.operation(operation(raw)) for raw in names.raw[known:]]
-        return self._keep(source, "operations", names, codes, new)
+        return self._keep(source, "operations", names, codes, new), self._callees(items, spans, tables)
+
+    def _callees(self, items: TraceItems, spans: SpanColumns, tables: Tables) -> NDArray[np.int32]:
+        """A peer is a service of the caller's environment."""
+        out = np.full(len(spans.end), -1, np.int32)
+        named = np.flatnonzero(spans.peer >= 0)
+        pairs, _, place = tally(spans.service[named].astype(np.uint64) << np.uint64(32) | spans.peer[named].astype(np.uint64))
+        callees = np.empty(len(pairs), np.int32)
+        for i, pair in enumerate(pairs.tolist()):
+            service, code = pair >> 32, pair & 0xFFFFFFFF
+            environment, name = items.services[service][0], peer(spans.peers.raw[code])
+            callees[i] = tables.service((environment, name)) if name and name != items.services[service][1] else -1
+        out[named] = callees[place]
+        return out
 
     def shapes(self, source: str, logs: LogColumns, tables: Tables) -> NDArray[np.int32]:
         table = logs.shapes
@@ -206,11 +222,14 @@ class _Maps:
         return codes
 
 
-def _span_records(s: SpanColumns, service: NDArray[np.int32], name: NDArray[np.int32]) -> NDArray[np.void]:
+def _span_records(
+    s: SpanColumns, service: NDArray[np.int32], name: NDArray[np.int32], peer: NDArray[np.int32]
+) -> NDArray[np.void]:
     out = np.empty(len(s.end), SPAN)
     out["trace_high"], out["trace_low"] = s.trace[:, 0], s.trace[:, 1]
     out["span"], out["parent"], out["start"], out["end"] = s.span, s.parent, s.start, s.end
     out["service"], out["name"], out["kind"], out["error"] = service[s.service], name[s.name], s.kind, s.error
+    out["peer"] = peer
     return out
 
 

@@ -1,6 +1,6 @@
 """Durations -> bins of a fixed logarithmic scale: 256 bins, 8 to the octave from 1 us.
 
-That is a resolution of 9 % up to 71 minutes.  Integers only: the same duration falls into the same bin on every machine.
+That is a resolution of 9 % up to 71 minutes.  Integers only: a duration falls into the same bin on every machine.
 """
 
 from __future__ import annotations

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.columns import ERROR_SEVERITY, LogBatch, SpanBatch
+from aiops.signals import SECOND
 
 if TYPE_CHECKING:
     from aiops.ingest.shape_table import ShapeTable
     from aiops.wire.tables import Names
+
+LONGEST = 86_400 * SECOND  # a span that claims to have lasted longer has no start time
 
 
 @dataclass(slots=True)
@@ -20,16 +23,18 @@ class SpanColumns:
     """``n`` spans; int32 codes index `TraceItems.services` and `operations`.
 
     offset : int64 (n,), offset of the message it came in;  trace : uint64 (n, 2);  span, parent : uint64 (n,)
-    service, name, kind : int32 (n,);  error : bool (n,);  start, end : int64 (n,), Unix ns, start <= end
+    service, name, kind : int32 (n,);  peer : int32 (n,), index of `peers`, -1 = none;  error : bool (n,);  start, end : int64 (n,), Unix ns, start <= end
     """
 
     operations: Names
+    peers: Names
     offset: NDArray[np.int64]
     trace: NDArray[np.uint64]
     span: NDArray[np.uint64]
     parent: NDArray[np.uint64]
     service: NDArray[np.int32]
     name: NDArray[np.int32]
+    peer: NDArray[np.int32]
     kind: NDArray[np.int32]
     error: NDArray[np.bool_]
     start: NDArray[np.int64]
@@ -76,6 +81,7 @@ def trace_spans(
     service: NDArray[np.int32],
     services: list[tuple[str, str]],
     operations: Names,
+    peers: Names,
     keep: NDArray[np.bool_],
     offsets: NDArray[np.int64],
 ) -> TraceItems | None:
@@ -87,11 +93,12 @@ def trace_spans(
         return None
     rows = slice(None) if keep.all() else np.flatnonzero(keep)
     length = np.where((batch.start > 0) & (batch.start < batch.end), batch.end - batch.start, 0)
+    length = np.where(length < LONGEST, length, 0)
     return TraceItems(
         source, tenant, services,
         spans=SpanColumns(
-            operations, offsets[batch.message[rows]], batch.trace[rows], batch.span[rows], batch.parent[rows],
-            service[rows], batch.name[rows], batch.kind[rows], batch.error[rows], (end - length)[rows], end[rows],
+            operations, peers, offsets[batch.message[rows]], batch.trace[rows], batch.span[rows], batch.parent[rows],
+            service[rows], batch.name[rows], batch.peer[rows], batch.kind[rows], batch.error[rows], (end - length)[rows], end[rows],
         ),
     )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Spans and log records of complete traces -> parents, own times, visits, events and edges; numba over record arrays.
 
 A *visit* is one entry of a service (a SERVER span, or a span whose parent belongs to another service or is not there)
-with everything the service did below it.  Nothing here depends on the order of the rows, nor on codes: what is chosen is
-chosen by times, ids and, of these equal, by the identities of service and name.
+with everything the service did below it.  Nothing here depends on the order of the rows, nor on codes: what is chosen
+is chosen by times, ids and, of these equal, by the identities of service and name.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ SPAN = np.dtype(
         ("end", np.int64),
         ("service", np.int32),
         ("name", np.int32),
-        ("kind", np.int32),
-        ("error", np.int32),
+        ("peer", np.int32),  # service that a client span says it calls, -1 = it does not say
+        ("kind", np.int16),
+        ("error", np.int16),
     ]
 )
 RECORD = np.dtype(
@@ -94,6 +95,8 @@ def _sooner(a: Any, b: Any, service: Any, name: Any) -> Any:
         return a.parent < b.parent
     if a.service != b.service:
         return service[a.service] < service[b.service]
+    if a.peer != b.peer:
+        return a.peer < 0 or (b.peer >= 0 and service[a.peer] < service[b.peer])
     return name[a.name] < name[b.name] if a.name != b.name else a.error < b.error
 
 
@@ -125,6 +128,7 @@ def join(spans: Any) -> Any:
                 and o.end == s.end
                 and o.service == s.service
                 and o.name == s.name
+                and o.peer == s.peer
                 and o.kind == s.kind
                 and o.parent == s.parent
                 and o.error == s.error
@@ -266,6 +270,8 @@ def span_events(spans: Any, far: Any, service_identity: Any, name_identity: Any)
             if far[row] >= 0:
                 f = spans[far[row]]
                 h = mix(h + mix(service_identity[f.service] ^ mix(name_identity[f.name])))
+            elif s.peer >= 0:
+                h = mix(h + mix(service_identity[s.peer]))
         else:
             h = mix(h ^ _SALTS[OP] + np.uint64(s.error))
         out[row] = h
@@ -371,7 +377,7 @@ def visit_sets(spans: Any, root: Any, repeat: Any, events: Any, record_root: Any
 
 @njit(nogil=True, cache=True)
 def tally(keys: Any) -> Any:
-    """Distinct keys (uint64) in order of first sight, how often each came (int64), the place of each row's key (int32)."""
+    """Distinct keys (uint64) in order of first sight, how often each came (int64), place of each row's key (int32)."""
     size = 256
     while size < 2 * len(keys):
         size *= 2

@@ -8,7 +8,21 @@ import re
 _SEGMENT = re.compile(r"(?<=/)(?!v\d{1,3}(?:[/?\s]|$))[^/\s?]*\d[^/\s?]*")
 _QUERY = re.compile(r"\?\S*")
 _HEX = re.compile(r"\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F]{8,}(?:-[0-9a-fA-F]{4,})*\b")
+_ADDRESS = re.compile(r"[\d.:\[\]a-fA-F]*[\d\]](?::\d+)?|localhost")
 LONGEST = 200
+
+
+def peer(name: bytes) -> str:
+    """The service that a client's ``peer.service`` or ``server.address`` names; empty for a bare address.
+
+    >>> peer(b"orders-db.shop.svc.cluster.local"), peer(b"api.stripe.com"), peer(b"10.0.0.7")
+    ('orders-db', 'api.stripe.com', '')
+    """
+    text = name[:LONGEST].decode("utf-8", "replace").strip().rstrip(".")
+    if _ADDRESS.fullmatch(text):
+        return ""
+    host, _, rest = text.partition(".")
+    return host if rest.endswith((".svc", ".svc.cluster.local", ".local")) else text
 
 
 def operation(name: bytes) -> bytes:

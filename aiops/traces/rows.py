@@ -194,7 +194,7 @@ def _operations(entry: NDArray[np.void], own: NDArray[np.int64]) -> tuple[Any, .
 @njit(nogil=True, cache=True)
 def _edge_keys(spans: Any, parent: Any, far: Any, repeat: Any) -> Any:
     n = len(spans)
-    edge, gap, failed = np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.int64)
+    edge, gap, failed = np.empty(2 * n, np.uint64), np.empty(2 * n, np.uint64), np.empty(2 * n, np.int64)
     call, missing = np.empty(n, np.uint64), np.empty(n, np.int64)
     n_edges, n_calls = 0, 0
     for row in range(n):
@@ -210,8 +210,14 @@ def _edge_keys(spans: Any, parent: Any, far: Any, repeat: Any) -> Any:
             n_edges += 1
         if s.kind == CLIENT:
             call[n_calls] = _triple(s.service, s.name, 0)
-            missing[n_calls] = far[row] < 0
+            # A callee that sends no spans is never seen: then it is the failure of the call that tells.
+            missing[n_calls] = far[row] < 0 and (s.peer < 0 or s.error != 0)
             n_calls += 1
+            if far[row] < 0 and s.peer >= 0:
+                edge[n_edges] = _triple(s.service, s.peer, 0)
+                gap[n_edges] = _triple(s.service, s.peer, duration_bin(s.end - s.start))
+                failed[n_edges] = s.error
+                n_edges += 1
     return edge[:n_edges], gap[:n_edges], failed[:n_edges], call[:n_calls], missing[:n_calls]
 
 
@@ -285,6 +291,6 @@ def _describe(
     if s["kind"] != CLIENT:
         return Event(OP, name, "", b"", bool(s["error"]))
     if far[source] < 0:
-        return Event(CALL, name, "", b"", False)
+        return Event(CALL, name, tables.services[s["peer"]][1] if s["peer"] >= 0 else "", b"", False)
     f = spans[far[source]]
     return Event(CALL, name, tables.services[f["service"]][1], tables.operations[f["name"]], False)

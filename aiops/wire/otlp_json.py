@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue as AnyValueMessage
 
-from aiops.columns import EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, Refusal
+from aiops.columns import CLIENT, PRODUCER, EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, Refusal
 from aiops.wire.arrow import packed
 from aiops.wire.json_points import PointColumns
 from aiops.wire.json_schema import LOGS, METRICS, TRACES, AnyValue, KeyValue, Span
@@ -33,12 +33,14 @@ from aiops.wire.json_values import (
 )
 from aiops.wire.logs import RawLogs
 from aiops.wire.metrics import RawMetrics
+from aiops.wire.peers import PEER_KEYS, peer_of
 from aiops.wire.spans import STATUS_KEYS, RawSpans, server_error
 from aiops.wire.values import scalar, text
 
 I32 = NDArray[np.int32]
 
 _CANONICAL = Canonical()
+_CALLERS = (CLIENT, PRODUCER)
 _STATUS_KEYS = frozenset(STATUS_KEYS)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {"logs": LOGS, "traces": TRACES, "metrics": METRICS}
 _KEYS = {"logs": "resourceLogs", "traces": "resourceSpans", "metrics": "resourceMetrics"}
@@ -143,8 +145,8 @@ def _body(body: AnyValue) -> bytes:
 
 def raw_spans(payloads: list[bytes], message: I32) -> tuple[RawSpans, list[Refusal]]:
     """Columns of the spans of all payloads, and the payloads that are refused.  `message`: the number of each."""
-    columns: list[list[Any]] = [[] for _ in range(12)]
-    resource, owner, number, trace_id, span_id, parent_id, name, kind, status, start, end, failed = columns
+    columns: list[list[Any]] = [[] for _ in range(13)]
+    resource, owner, number, trace_id, span_id, parent_id, name, kind, status, start, end, failed, peer = columns
 
     def take(found: Any, at: int) -> None:
         for r, group in enumerate(found.resource_spans or ()):
@@ -167,6 +169,7 @@ def raw_spans(payloads: list[bytes], message: I32) -> tuple[RawSpans, list[Refus
                         start.append(unsigned(x.start_time_unix_nano, ".startTimeUnixNano"))
                         end.append(unsigned(x.end_time_unix_nano, ".endTimeUnixNano"))
                         failed.append(_failed(x.attributes) if x.attributes else False)
+                        peer.append(_peer(x.attributes) if x.attributes and kind[-1] in _CALLERS else b"")
                         if x.events or x.links:
                             _check_below(x)
                 except MalformedError as error:
@@ -186,6 +189,7 @@ def raw_spans(payloads: list[bytes], message: I32) -> tuple[RawSpans, list[Refus
         start=np.array(start, np.uint64),
         end=np.array(end, np.uint64),
         failed=np.array(failed, np.bool_),
+        peer=packed(peer),
     ), refused
 
 
@@ -200,6 +204,11 @@ def _check_below(span: Span) -> None:
         if link.span_id:
             identifier(link.span_id, 16, f".links[{i}].spanId")
         check(link.attributes, f".links[{i}]")
+
+
+def _peer(attributes: list[KeyValue]) -> bytes:
+    """Whom the span calls; empty where it does not say."""
+    return peer_of([(a.key, a.value.string_value) for a in attributes if a.value is not None and a.key in PEER_KEYS])
 
 
 def _failed(attributes: list[KeyValue]) -> bool:

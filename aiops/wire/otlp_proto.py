@@ -18,6 +18,7 @@ from aiops.wire.arrow import booleans, children, numbers, owners, present, slice
 from aiops.wire.logs import RawLogs, body_text
 from aiops.wire.metrics import NO_RECORDED_VALUE, Explicit, Exponential, Points, RawMetrics
 from aiops.wire.schema import POOL
+from aiops.wire.peers import peers
 from aiops.wire.spans import RawSpans, failed_http
 
 I32 = NDArray[np.int32]
@@ -121,6 +122,7 @@ def raw_spans(payloads: list[bytes], message: I32) -> tuple[RawSpans, list[Refus
     spans = rows.items
     status = spans.field("status")
     attributes, offsets = children(spans.field("attributes"))
+    kind = numbers(spans.field("kind"), np.int32)
     return RawSpans(
         resource=rows.resource,
         owner=rows.item_owner,
@@ -129,11 +131,12 @@ def raw_spans(payloads: list[bytes], message: I32) -> tuple[RawSpans, list[Refus
         span_id=slices(spans.field("span_id")),
         parent_id=slices(spans.field("parent_id")),
         name=slices(spans.field("name")),
-        kind=numbers(spans.field("kind"), np.int32),
+        kind=kind,
         status=np.where(present(status), numbers(status.field("code"), np.int32), 0),
         start=numbers(spans.field("start"), np.uint64),
         end=numbers(spans.field("end"), np.uint64),
         failed=failed_http(slices(attributes), offsets),
+        peer=peers(slices(attributes), offsets, kind),
     ), refused
 
 

@@ -23,7 +23,8 @@ _SHORT = np.frombuffer(STATUS_KEYS[1].encode(), np.uint8)
 class RawSpans(NamedTuple):
     """``n`` spans as an encoding delivers them.
 
-    ``owner`` is the row of each one's resource; ``failed`` says that the HTTP status is 500 or more.
+    ``owner`` is the row of each one's resource; ``failed`` says that the HTTP status is 500 or more,
+    ``peer`` names whom a client span calls, empty where it does not say.
     """
 
     resource: Slices
@@ -38,6 +39,7 @@ class RawSpans(NamedTuple):
     start: NDArray[np.uint64]
     end: NDArray[np.uint64]
     failed: NDArray[np.bool_]
+    peer: Slices
 
 
 def finish_spans(raw: RawSpans, tables: Tables) -> SpanBatch:
@@ -53,11 +55,20 @@ def finish_spans(raw: RawSpans, tables: Tables) -> SpanBatch:
         bad_id=bad_trace | bad_span,
         name=tables.operations.codes(raw.name),
         resource=tables.resources.codes(raw.resource)[raw.owner],
+        peer=_peer_codes(raw.peer, tables),
         kind=raw.kind,
         error=raw.failed | (raw.status == ERROR_STATUS),
         start=clamped(raw.start),
         end=clamped(raw.end),
     )
+
+
+def _peer_codes(peer: Slices, tables: Tables) -> NDArray[np.int32]:
+    out: NDArray[np.int32] = np.full(len(peer.start), -1, np.int32)
+    named = np.flatnonzero(peer.end > peer.start)
+    if len(named):
+        out[named] = tables.peers.codes(Slices(peer.data, peer.start[named], peer.end[named]))
+    return out
 
 
 def server_error(value: object) -> bool:

@@ -202,15 +202,16 @@ class Tables:
         Key of all identities, the same on every worker.
     """
 
-    __slots__ = ("key", "operations", "resources", "series")
+    __slots__ = ("key", "operations", "peers", "resources", "series")
 
     def __init__(self, key: int = DEFAULT_KEY) -> None:
         self.key = key
         self.resources = Resources(key)
         self.operations = Names(key)
+        self.peers = Names(key)
         self.series = Series(self.resources, key)
 
     @property
     def size(self) -> int:
-        """Distinct resources, span names and series held."""
-        return self.resources.spellings + len(self.operations) + self.series.size
+        """Distinct resources, span names, peers and series held."""
+        return self.resources.spellings + len(self.operations) + len(self.peers) + self.series.size

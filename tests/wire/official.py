@@ -69,6 +69,16 @@ def server_error(pairs: Any) -> bool:
     return False
 
 
+def peer(span: Any) -> bytes:
+    if span.kind not in (3, 4):
+        return b""
+    for key in ("peer.service", "server.address"):
+        for pair in span.attributes:
+            if pair.key == key and pair.value.WhichOneof("value") == "string_value" and pair.value.string_value:
+                return str(pair.value.string_value).encode()
+    return b""
+
+
 def traces(request: Any) -> Iterator[tuple[Any, ...]]:
     for r in request.resource_spans:
         for s in r.scope_spans:
@@ -77,7 +87,7 @@ def traces(request: Any) -> Iterator[tuple[Any, ...]]:
                 bad = not any(ids[:2]) or not ids[2]
                 times = min(x.start_time_unix_nano, END_OF_TIME), min(x.end_time_unix_nano, END_OF_TIME)
                 error = x.status.code == 2 or server_error(x.attributes)
-                yield *ids, bad, x.name.encode(), x.kind, error, *times, service(r.resource)
+                yield *ids, bad, x.name.encode(), peer(x), x.kind, error, *times, service(r.resource)
 
 
 def grid(p: Any) -> list[float]:

@@ -58,6 +58,15 @@ def test_a_log_record_in_full():
     ]
 
 
+def test_the_observed_time_is_shown_where_it_is_another():
+    request = logs_request()
+    record = request.resource_logs[0].scope_logs[0].log_records[0]
+    record.time_unix_nano = 0
+    item = next(items("logs", [request.SerializeToString()]))
+    assert item["time_unix_nano"] == T0 + 5
+    assert "observed_time_unix_nano" not in item
+
+
 def test_a_span_says_whether_it_is_an_error():
     request = STRICT["traces"]()
     span = (
@@ -166,6 +175,12 @@ def test_the_signal_of_a_real_payload_is_found(signal):
     request = max((getattr(odd_batches, signal)(rnd, odd_ids=False) for _ in range(20)), key=lambda r: r.ByteSize())
     assert signal_of(request.SerializeToString()) == signal
     assert signal_of(json_bytes(request)) == signal
+
+
+def test_a_field_that_a_signal_does_not_know_rules_it_out():
+    request = STRICT["traces"]()
+    request.resource_spans.add().scope_spans.add().spans.add(end_time_unix_nano=5)
+    assert signal_of(request.SerializeToString()) == "traces"
 
 
 def test_an_unclear_signal_asks_for_the_option(tmp_path):

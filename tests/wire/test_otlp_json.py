@@ -156,7 +156,7 @@ def test_ids_are_hex_of_the_right_length_or_absent():
         "5b8efff798038103d269b633813fc6",
         "zb8efff798038103d269b633813fc60c",
         "0x5b8efff798038103d269b633813fc6",
-        "5b8efff7 98038103 d269b633 813fc",
+        "5b8efff7 98038103 d269b633 8138 ",
     ],
 )
 def test_a_trace_id_in_base64_or_of_another_length_or_no_hex_is_refused(value):

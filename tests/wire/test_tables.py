@@ -193,6 +193,13 @@ def test_a_series_describes_itself():
         tables.series.describe(3)
 
 
+def test_series_that_share_their_bounds_and_one_that_does_not_describe_their_own():
+    tables = Tables()
+    bounds = [(1.0,), (1.0,), (2.0, 3.0), (1.0,)]
+    decode_metrics([request(str(i), "histogram", bounds=b) for i, b in enumerate(bounds)], tables)
+    assert [tables.series.describe(i).bounds for i in range(4)] == bounds
+
+
 def test_identities_do_not_depend_on_the_order_of_arrival():
     payloads = [request(name=str(i), attributes=[("k", str(i % 3))], service=str(i % 5)) for i in range(3000)]
     a, b = Tables(), Tables()

@@ -1,0 +1,94 @@
+"""A small world whose findings are made by hand: shop (web -> cart -> db, web -> pay) and, apart, mail (mta -> spam)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from aiops.findings import EDGE_TERMS, TERMS, Findings, Note
+from aiops.incidents.stage import Respond
+from aiops.records import Anomaly, Change, Incident, Window, anomaly_id, encode, rfc3339
+from aiops.signals import SECOND, WINDOW, due
+
+T = 1_700_000_000 * SECOND // WINDOW * WINDOW
+SERVICES = ["cart", "db", "mta", "pay", "spam", "web"]
+EDGES = [("cart", "db"), ("mta", "spam"), ("web", "cart"), ("web", "pay")]
+Terms = dict[str, dict[str, float]]  # service -> term -> evidence
+DETECT = "findings/0"
+TOTALS = {"logs": 10, "metrics": 10, "traces": 10}
+
+
+def findings(
+    time: int,
+    terms: Terms,
+    edges: dict[tuple[str, str], dict[str, float]] | None = None,
+    anomalies: list[Anomaly] | None = None,
+    environment: str = "prod",
+    tenant: str = "default",
+    services: list[str] | None = None,
+    totals: dict[str, int] | None = None,
+) -> Findings:
+    names = services or SERVICES
+    table = np.array([[terms.get(s, {}).get(t, 0.0) for t in TERMS] for s in names])
+    of_edges = np.array([[(edges or {}).get(e, {}).get(t, 0.0) for t in EDGE_TERMS] for e in EDGES])
+    notes: dict[tuple[str, ...], Note] = {
+        (s, t): Note(f"{t} of {s} is {value}", "trace") for s, of in terms.items() for t, value in of.items()
+    }
+    return Findings(
+        tenant, environment, time, list(names), table, np.full(len(names), 30.0), list(EDGES), of_edges,
+        np.full(len(EDGES), 20.0), notes, anomalies or [], TOTALS if totals is None else totals,
+    )  # fmt: skip
+
+
+def anomaly(
+    service: str, onset: int, score: float = 6.0, signal: str = "cpu", state: str = "open", version: int = 1
+) -> Anomaly:
+    fields: dict[str, Any] = {"state": state}
+    return Anomaly(
+        anomaly_id=anomaly_id("default", "prod", service, signal, "levels", onset), version=version, tenant="default",
+        environment="prod", service=service, kind="metric", signal=signal, onset=rfc3339(onset),
+        window=Window(start=rfc3339(onset), end=rfc3339(onset + WINDOW)), score=score, detector="levels",
+        detector_version="1", statement=f"{signal} of {service} is high", **fields,
+    )  # fmt: skip
+
+
+def change(service: str, time: int, name: str = "deploy-1", environment: str = "prod") -> Change:
+    return Change(
+        change_id=name, time=rfc3339(time), kind="deploy", service=service, environment=environment, summary="v2"
+    )
+
+
+class World:
+    """One window after another; keeps every version that was published."""
+
+    def __init__(self, respond: Respond | None = None) -> None:
+        self.respond = respond or Respond([DETECT])
+        self.now = T
+        self.said: list[Incident] = []
+        self.notices: list[Any] = []
+
+    def window(self, terms: Terms | None = None, **more: Any) -> list[Incident]:
+        """Ten seconds in which these terms are evident."""
+        self.now += WINDOW
+        self.respond.process([findings(self.now, terms or {}, **more)])
+        out = self.respond.advance(DETECT, due(self.now - WINDOW))
+        self.said += out.incidents
+        self.notices += out.notices
+        return out.incidents
+
+    def last_for(self, seconds: float, terms: Terms | None = None, **more: Any) -> list[Incident]:
+        return [said for _ in range(round(seconds * SECOND / WINDOW)) for said in self.window(terms, **more)]
+
+    @property
+    def latest(self) -> dict[str, Incident]:
+        """The last version of each incident."""
+        return {i.incident_id: i for i in self.said}
+
+    @property
+    def only(self) -> Incident:
+        (found,) = self.latest.values()
+        return found
+
+    def bytes(self) -> list[bytes]:
+        return [encode(i) for i in self.said]
