@@ -33,7 +33,7 @@ def introduction(simulated: Simulation, quiet: float, live: bool) -> RenderableT
         words.append("The clock of one host is wrong all the time.")
     if live:
         words.append("Live: a simulated second takes a second, and nothing will happen before the quiet is over.")
-    return Group(" ".join(words), "[dim]A first run compiles for half a minute before anything is seen.[/dim]", "")
+    return Group(" ".join(words), "")
 
 
 def opened(incident: Incident) -> RenderableType:

@@ -50,7 +50,8 @@ class Engine:
         traced = [s for s in telemetry if sources[s] != "metrics"]
         windows = telemetry + ([TRACES] if traced else [])
         self.ingest = {
-            s: Ingest(s, sources[s], self.config.tenant, self.config.encoding, self.config.identity_key) for s in telemetry
+            s: Ingest(s, sources[s], self.config.tenant, self.config.encoding, self.config.identity_key)
+            for s in telemetry
         }
         self.assemble = Assemble(TRACES, traced, self.config.tenant) if traced else None
         self.detect = Detect(windows, self.config.tenant)

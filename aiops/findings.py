@@ -38,7 +38,7 @@ class Findings:
     time : int
         End of the window, Unix ns.
     services : list of str;  terms : float64 array, shape (len(services), len(TERMS))
-    visits : float64 array, shape (len(services),), visits of the last 60 s
+    visits, failed : float64 arrays, shape (len(services),), visits of the last 60 s, and those of them that failed
     edges : list of (caller, callee);  edge_terms : float64 array, shape (len(edges), len(EDGE_TERMS))
         GAP is NaN where too few calls were seen to judge it.
     calls : float64 array, shape (len(edges),), calls of this window
@@ -53,9 +53,47 @@ class Findings:
     services: list[str]
     terms: NDArray[np.float64]
     visits: NDArray[np.float64]
+    failed: NDArray[np.float64]
     edges: list[tuple[str, str]]
     edge_terms: NDArray[np.float64]
     calls: NDArray[np.float64]
     notes: dict[tuple[str, ...], Note] = field(default_factory=dict)
     anomalies: list[Anomaly] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
+
+
+def merged(parts: list[Findings]) -> Findings:
+    """What several detect partitions found in one window of one environment, as one; in whatever order they came.
+
+    A service whose metrics are split over partitions has the stronger evidence of both; an edge is judged where the
+    callee is, and calls that reach nobody where the caller is.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    services = sorted({name for part in parts for name in part.services})
+    edges = sorted({edge for part in parts for edge in part.edges})
+    of_service, of_edge = {s: i for i, s in enumerate(services)}, {e: i for i, e in enumerate(edges)}
+    terms, visits, failed = np.zeros((len(services), len(TERMS))), np.zeros(len(services)), np.zeros(len(services))
+    edge_terms, calls = np.full((len(edges), len(EDGE_TERMS)), np.nan), np.zeros(len(edges))
+    notes: dict[tuple[str, ...], Note] = {}
+    totals: dict[str, int] = {}
+    for part in parts:
+        rows, pairs = [of_service[s] for s in part.services], [of_edge[e] for e in part.edges]
+        terms[rows] = np.maximum(terms[rows], part.terms)
+        visits[rows] += part.visits
+        failed[rows] += part.failed
+        edge_terms[pairs] = np.fmax(edge_terms[pairs], part.edge_terms)
+        calls[pairs] += part.calls
+        for key, note in part.notes.items():
+            notes[key] = min(note, notes.get(key, note))
+        for signal, n in part.totals.items():  # every partition is told the totals of all
+            totals[signal] = max(n, totals.get(signal, n))
+    anomalies = sorted(
+        (a for part in parts for a in part.anomalies),
+        key=lambda a: (a.service, a.detector, a.signal, a.instance or "", a.peer or "", a.version),
+    )
+    first = parts[0]
+    return Findings(
+        first.tenant, first.environment, first.time, services, terms, visits, failed, edges, edge_terms, calls,
+        dict(sorted(notes.items())), anomalies, dict(sorted(totals.items())),
+    )  # fmt: skip

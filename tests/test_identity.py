@@ -86,7 +86,8 @@ def test_codes_are_dense_and_in_order_of_first_sight():
 
 def test_codes_survive_growth_and_are_found_again(rng):
     hashes = rng.permutation(np.arange(1, 30_001, dtype=np.uint64)) * np.uint64(2**40 + 1)
-    interner, seen = Interner(), {}
+    interner = Interner()
+    seen: dict[int, int] = {}
     for low in range(0, len(hashes), 977):
         part = np.concatenate([hashes[low : low + 977], hashes[: low // 2]])
         codes, fresh = interner.codes(part)

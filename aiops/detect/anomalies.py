@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aiops.records import Anomaly, Exemplars, Window, anomaly_id, rfc3339
+from aiops.records import Anomaly, AnomalyState, Exemplars, Window, anomaly_id, rfc3339
 from aiops.signals import SECOND, WINDOW, ServiceKey
 
 OPEN = 4.0  # score that opens an anomaly
@@ -40,11 +40,12 @@ class Candidate:
     onset: int | None = None
     logs: tuple[str, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
+    series: str = ""  # identity of the signal where its name is not
 
     @property
     def key(self) -> tuple[str, ...]:
         """Identity of the signal within the partition, and the canonical order."""
-        return (*self.service, self.detector, self.signal, self.instance or "", self.peer or "")
+        return (*self.service, self.detector, self.series or self.signal, self.instance or "", self.peer or "")
 
 
 class Tracker:
@@ -79,13 +80,13 @@ class Tracker:
                 identity = anomaly_id(*candidate.service, name, candidate.detector, now)
                 state = self._open[key] = {"id": identity, "version": 1, "onset": since, "sent": now, "quiet": -1}
                 del self._since[key]
-                out.append((key, self._record(key, state, candidate, "open", now)))
+                out.append((key, self._record(state, candidate, "open", now)))
             else:
                 state["quiet"] = -1
                 if now - state["sent"] >= UPDATE_EVERY:
                     state["version"] += 1
                     state["sent"] = now
-                    out.append((key, self._record(key, state, candidate, "update", now)))
+                    out.append((key, self._record(state, candidate, "update", now)))
         for key, state in list(self._open.items()):
             if key in found:
                 continue
@@ -97,7 +98,7 @@ class Tracker:
                 out.append((key, self._closed(state, now)))
         return [anomaly for _, anomaly in sorted(out, key=lambda pair: pair[0])]
 
-    def _record(self, key: tuple[str, ...], state: dict[str, Any], c: Candidate, what: str, now: int) -> Anomaly:
+    def _record(self, state: dict[str, Any], c: Candidate, what: AnomalyState, now: int) -> Anomaly:
         fields: dict[str, Any] = {
             "anomaly_id": state["id"], "tenant": c.service.tenant, "environment": c.service.environment,
             "service": c.service.service, "instance": c.instance, "peer": c.peer, "kind": c.kind, "signal": c.signal,

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from aiops.detect.suspicion import Suspicion
 from aiops.signals import ServiceKey
 
+MAX_ENVIRONMENTS, MAX_SERVICES, MAX_EDGES = 500, 20_000, 100_000  # of a partition; what is beyond shares one name
+OTHER = "<other>"
+
 
 class Directory:
     """Grows with what is seen; codes depend on the order of first sight and never leave the stage."""
@@ -28,6 +31,8 @@ class Directory:
 
     def environment(self, tenant: str, environment: str) -> int:
         """Code of an environment."""
+        if (tenant, environment) not in self._environment and len(self.environments) >= MAX_ENVIRONMENTS:
+            environment = OTHER
         key = (tenant, environment)
         code = self._environment.setdefault(key, len(self.environments))
         if code == len(self.environments):
@@ -36,6 +41,8 @@ class Directory:
 
     def service(self, key: ServiceKey) -> int:
         """Code of a service."""
+        if key not in self._service and len(self.services) >= MAX_SERVICES:
+            key = ServiceKey(key.tenant, key.environment, OTHER)
         code = self._service.setdefault(key, len(self.services))
         if code == len(self.services):
             self.services.append(key)
@@ -46,6 +53,8 @@ class Directory:
 
     def edge(self, caller: str, callee: int) -> int:
         """Code of an edge."""
+        if (caller, callee) not in self._edge and len(self.edges) >= MAX_EDGES:
+            caller = OTHER
         key = (caller, callee)
         code = self._edge.setdefault(key, len(self.edges))
         if code == len(self.edges):

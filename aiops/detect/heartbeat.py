@@ -91,7 +91,9 @@ class Heartbeat:
             if value > 0:
                 gone = sorted(
                     self._name[i]
-                    for i in np.flatnonzero((service == code) & ~alive & (now - self._last[:n] < 3600 * SECOND)).tolist()
+                    for i in np.flatnonzero(
+                        (service == code) & ~alive & (now - self._last[:n] < 3600 * SECOND)
+                    ).tolist()
                 )
                 out.append((code, value, self._candidate(code, value, float(count[code]), gone)))
         return out
@@ -119,7 +121,9 @@ class Heartbeat:
     def _candidate(self, code: int, score: float, alive: float, gone: list[str]) -> Candidate:
         key, usual = self._directory.services[code], self._usual[code]
         if alive == 0:
-            statement = f"no instance of {key.service} has reported metrics for a while: silent are {', '.join(gone[:3])}"
+            statement = (
+                f"no instance of {key.service} has reported metrics for a while: silent are {', '.join(gone[:3])}"
+            )
         else:
             statement = f"{alive:.0f} of usually {usual:.0f} instances of {key.service} report: silent are {', '.join(gone[:3])}"
         return Candidate(

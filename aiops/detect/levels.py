@@ -29,7 +29,11 @@ HISTORY = 8  # newest scores kept
 OLD = 300 * SECOND  # a series that has deviated for so long is at a new level: no evidence of anything that happens now
 LEAST = 2  # learned values before anything is judged
 FEW = 10  # learned values up to which the spread is guessed generously
-RELATIVE, RELATIVE_FEW, ABSOLUTE = 0.05, 0.25, 1e-6  # floors of the spread: of the level, of the level with few values, in all
+RELATIVE, RELATIVE_FEW, ABSOLUTE = (
+    0.05,
+    0.25,
+    1e-6,
+)  # floors of the spread: of the level, of the level with few values, in all
 OWN_FLOOR = 3.0
 CONSTANT_CAP = 2.0  # a series that was constant ever since may change once without being news
 CHANGES = 3  # learned changes after which a series is no constant any more
@@ -40,6 +44,23 @@ I64 = NDArray[np.int64]
 
 class Levels:
     """State of all series of a partition, as arrays by series code."""
+
+    ring: F64
+    ordered: F64
+    count: I64
+    learned: I64
+    changes: I64
+    tail: NDArray[np.float32]
+    tails: I64
+    own: F64
+    widest: F64
+    score: F64
+    time: I64
+    deviates: I64
+    cadence: F64
+    value: F64
+    expected: F64
+    spread: F64
 
     _FIELDS: tuple[tuple[str, Any, tuple[int, ...], float], ...] = (
         ("ring", np.float64, (RING,), 0.0),  # learned values, in a circle
@@ -108,8 +129,10 @@ class Levels:
             _admit(series[ok], deviation[ok], self.tail, self.tails, self.own)
 
     def evidence(self, now: int) -> F64:
-        """Signed score of every series at event time `now`: the least of its newest points that span ``PERSIST``, if they
-        agree in sign; 0 where they do not, where there is no news, and where the level is an old one by now."""
+        """Signed score of every series at event time `now`: the least of its newest points that span ``PERSIST``.
+
+        0 where those points do not agree in sign, where there is no news, and where the level is an old one by now.
+        """
         out: F64 = np.zeros(self.size)
         _evidence(now, out, self.score, self.time, self.deviates, self.cadence)
         return out
@@ -130,7 +153,7 @@ class Levels:
 
 @njit(nogil=True, cache=True)
 def _quantile(ordered: Any, n: Any, q: Any) -> Any:
-    return ordered[max(0, int(math.ceil(q * n)) - 1)]
+    return ordered[max(0, math.ceil(q * n) - 1)]
 
 
 @njit(nogil=True, cache=True)
@@ -165,7 +188,11 @@ def _add(
         n = min(count[i], RING)
         s, deviation = 0.0, 0.0
         if n >= LEAST:
-            q1, level, q3 = _quantile(ordered[i], n, 0.25), _quantile(ordered[i], n, 0.5), _quantile(ordered[i], n, 0.75)
+            q1, level, q3 = (
+                _quantile(ordered[i], n, 0.25),
+                _quantile(ordered[i], n, 0.5),
+                _quantile(ordered[i], n, 0.75),
+            )
             floor = (RELATIVE_FEW if n < FEW else RELATIVE) * abs(level)
             scale = max((q3 - q1) / 1.349, floor, ABSOLUTE)
             deviation = abs(x - level) / scale
@@ -207,7 +234,7 @@ def _admit(series: Any, deviation: Any, tail: Any, tails: Any, own: Any) -> None
         tail[i, tails[i] % TAIL] = deviation[row]
         tails[i] += 1
         n = min(tails[i], TAIL)
-        rank = n - int(math.ceil(0.99 * n))  # how many are greater than the 99th percentile: 0, 1 or 2
+        rank = n - math.ceil(0.99 * n)  # how many are greater than the 99th percentile: 0, 1 or 2
         a, b, c = 0.0, 0.0, 0.0
         for k in range(n):
             x = tail[i, k]

@@ -21,6 +21,8 @@ MANY = 100  # lines of a surge, whatever they say, that make it evidence of the 
 PLAIN = 0.5  # weight of a surge of lines that are no warning
 NEW_WITHIN = 120  # s: so long a template that had not been seen before is called new
 MAX_KEYS = 100_000
+OVERFLOWED = ""  # name of the number that templates beyond MAX_KEYS share
+MAX_SHAPES = 500_000
 
 
 class LogDetector:
@@ -35,23 +37,44 @@ class LogDetector:
         self._key: dict[tuple[int, int], int] = {}  # (service, cluster as first emitted) -> key of `rates`
         self._of_key: list[tuple[int, int]] = []
         self._severity: list[int] = []
+        self._name: list[str] = []  # id of the template as first emitted: identity of the key
         self._first: list[int] = []  # window in which the key was first seen
         self._exemplar: list[str] = []
-        self._known: dict[tuple[int, bytes], int] = {}  # (service, shape) -> cluster; a cache
+        self._known: dict[tuple[int, bytes], int] = {}  # (service, shape) -> number of its template as first emitted
+        self._numbers: dict[str, int] = {}  # template id -> number
+        self._ids: list[str] = []  # template id of each number
+        self._texts: list[str] = []  # template of each number, as people read it
 
     def cluster(self, service: int, shape: bytes) -> int:
-        """Cluster of a shape of a service, the same for ever once it was given."""
+        """Number of a shape's template as it was first emitted: what is learned about a shape stays with one number.
+
+        The miner may unite templates later; a number that changed under a shape would look as if one line had vanished and
+        another had come.
+        """
+        found = self.templates.match("\0".join(self._directory.services[service]), shape)
         known = self._known.get((service, shape))
         if known is None:
-            if len(self._known) > 500_000:
-                self._known.clear()
-            key = self._directory.services[service]
-            known = self._known[service, shape] = self.templates.match("\0".join(key), shape)
+            if len(self._known) >= MAX_SHAPES:
+                return self._number(found)
+            known = self._known[service, shape] = self._number(found)
         return known
 
-    def display(self, cluster: int) -> str:
+    def _number(self, cluster: int) -> int:
+        """A number of our own: the miner's may be given up by an eviction."""
+        name = self.templates.id(cluster)
+        if name not in self._numbers and len(self._texts) >= MAX_KEYS:
+            self.ignored += 1
+            name = OVERFLOWED
+        number = self._numbers.setdefault(name, len(self._texts))
+        if number == len(self._texts):
+            self._texts.append("")
+            self._ids.append(name)
+        self._texts[number] = self.templates.display(cluster) if name != OVERFLOWED else "<*>"
+        return number
+
+    def display(self, number: int) -> str:
         """Template as people read it."""
-        return self.templates.display(cluster)
+        return self._texts[number]
 
     def add(self, window: int, tenant: str, rows: list[LogRow], active: dict[int, int]) -> None:
         """All rows of one window, merged and in canonical order; `active` environments say anything at all in it."""
@@ -85,12 +108,14 @@ class LogDetector:
             self._severity.append(0)
             self._first.append(window)
             self._exemplar.append("")
+            self._name.append(self._ids[cluster])
             self.rates.grow([self._directory.service_subject[service]], [self._directory.service_environment[service]])
         return key
 
     def advance(self, now: int) -> None:
         """Event time is `now`."""
         self.rates.advance(now)
+        self.templates.advance(now)
 
     def evidence(self, now: int, terms: Any, notes: dict[tuple[int, int], Note]) -> list[Candidate]:
         """Fill the term LOG of every service at event time `now`."""
@@ -104,17 +129,18 @@ class LogDetector:
             if rate.score < 0 and (rate.expected < 10 or not warns):
                 continue  # a plain line that stops is what losses in visits are for
             word = "new" if new else "surging" if rate.score > 0 else "vanished"
-            statement = f'{word} log line "{text[:160]}": {rate.count} lines, expected about {rate.expected:.1f}'
+            statement = f'{word} log line "{text[:160]}": {rate.times} lines, expected about {rate.expected:.1f}'
             score = min(8.0, abs(rate.score)) * weight
-            if rate.score > 0 and rate.count >= MANY and score > terms[service, LOG]:
+            if rate.score > 0 and rate.times >= MANY and score > terms[service, LOG]:
                 terms[service, LOG] = score
                 notes[service, LOG] = Note(statement, "log")
             if score >= STAY:
                 found.append(
                     Candidate(
-                        self._directory.services[service], "log", f"log template {self.templates.id(cluster)}", "log-rates",
-                        score, statement, "up" if rate.score > 0 else "down", None, None, float(rate.count),
-                        rate.expected, None, None, None, (self._exemplar[rate.key],), {"template": text[:400]},
+                        self._directory.services[service], "log", f'log line "{text[:80]}"', "log-rates",
+                        score, statement, "up" if rate.score > 0 else "down", None, None, float(rate.times),
+                        rate.expected, None, None, None, (self._exemplar[rate.key],),
+                        {"template": text[:400], "template_id": self._ids[cluster]}, self._name[rate.key],
                     )
                 )  # fmt: skip
         return found
@@ -123,8 +149,10 @@ class LogDetector:
         """For a snapshot."""
         return {
             "templates": self.templates.snapshot(), "rates": self.rates.state(), "of_key": self._of_key,
-            "severity": self._severity, "first": self._first, "exemplar": self._exemplar, "groups": self._groups,
+            "severity": self._severity, "name": self._name, "first": self._first, "exemplar": self._exemplar,
+            "groups": self._groups,
             "known": [[s, shape, c] for (s, shape), c in self._known.items()], "ignored": self.ignored,
+            "ids": self._ids, "texts": self._texts,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -133,6 +161,9 @@ class LogDetector:
         self.rates.restore(state["rates"])
         self._of_key = [tuple(k) for k in state["of_key"]]
         self._key = {key: code for code, key in enumerate(self._of_key)}
-        self._severity, self._first, self._exemplar = state["severity"], state["first"], state["exemplar"]
+        self._severity, self._name = state["severity"], state["name"]
+        self._first, self._exemplar = state["first"], state["exemplar"]
         self._groups, self.ignored = state["groups"], state["ignored"]
         self._known = {(s, shape): c for s, shape, c in state["known"]}
+        self._ids, self._texts = state["ids"], state["texts"]
+        self._numbers = {name: number for number, name in enumerate(self._ids)}

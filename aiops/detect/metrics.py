@@ -8,13 +8,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aiops.columns import CUMULATIVE, DELTA
 from aiops.detect.anomalies import STAY, Candidate
 from aiops.detect.directory import Directory
 from aiops.detect.heartbeat import Heartbeat
 from aiops.detect.levels import Levels
-from aiops.detect.values import FACETS, LEVEL, MEAN, P95, PREVIOUS, RATE, facets, increases, levels, percentile
-from aiops.columns import CUMULATIVE, DELTA
 from aiops.detect.tails import CAP
+from aiops.detect.values import FACETS, LEVEL, MEAN, P95, PREVIOUS, RATE, facets, increases, levels, percentile
 from aiops.findings import HEARTBEAT, METRIC, RESOURCE, Note
 from aiops.identity import Interner
 from aiops.ingest.metric_windows import compared_vectors, merge_cell

@@ -16,12 +16,13 @@ from aiops.detect.contrast import LENGTHS, Contrast
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.tails import count_excess
 
+
 class Rate(NamedTuple):
-    """Key `key` came `count` times where `expected` was normal; `score` is negative for a collapse."""
+    """Key `key` came `times` times where `expected` was normal; `score` is negative for a collapse."""
 
     key: int
     score: float
-    count: int
+    times: int
     expected: float
 
 
@@ -53,7 +54,12 @@ class Rates:
         self.exposure.grow(np.zeros(1, np.int32))
 
     def add(
-        self, start: int, key: NDArray[np.int64], counts: NDArray[np.int64], group: NDArray[np.int64], weight: NDArray[np.float64]
+        self,
+        start: int,
+        key: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        group: NDArray[np.int64],
+        weight: NDArray[np.float64],
     ) -> None:
         """One window: counts of keys, each at most once, and the exposure of the active groups."""
         self.counts.add(start, key, counts.astype(np.float64))

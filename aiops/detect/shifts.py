@@ -18,7 +18,10 @@ from aiops.detect.tails import CAP, EFFECTIVE, at_least
 from aiops.traces.durations import BINS, PER_OCTAVE
 
 SHIFT = 0.25  # a move of less than this many normal spreads is none
-FAR_LEAST, FAR_SHARE = 4.0, 0.05  # durations far beyond the normal 99.5th percentile that are news although the median is not
+FAR_LEAST, FAR_SHARE = (
+    4.0,
+    0.05,
+)  # durations far beyond the normal 99.5th percentile that are news although the median is not
 FAR_EFFECTIVE = 200.0  # as EFFECTIVE: how rare they are is known better than how often a request is merely slow
 LEAST_NORMAL = 10  # durations in a baseline before anything is judged
 
@@ -32,7 +35,7 @@ class Shift(NamedTuple):
     recent_p90: int
     normal_p50: int
     normal_p90: int
-    count: int
+    durations: int
 
 
 class Durations:

@@ -89,7 +89,8 @@ class Detect:
         while True:
             first = min(self._waiting, default=None)
             if self._next < 0:
-                if first is None:
+                # Not before all sources have spoken: one of them may hold an earlier window.
+                if first is None or due(first) > merged:
                     break
                 self._next = first
             if first is not None and first - self._last_data > IDLE and self._next - self._last_data > IDLE:
@@ -129,7 +130,7 @@ class Detect:
         edge_terms: dict[tuple[str, str, int, int], float] = {}
         candidates: list[Candidate] = self.metrics.evidence(now, terms, notes)
         candidates += self.logs.evidence(now, terms, notes)
-        traced, visits = self.traces.evidence(now, terms, edge_terms, notes)
+        traced, visits, failed = self.traces.evidence(now, terms, edge_terms, notes)
         np.round(terms, 4, out=terms)
         self._suspect(now, terms, edge_terms)
         anomalies = self.tracker.advance(now, candidates + traced)
@@ -157,7 +158,8 @@ class Detect:
                 elif len(key) == 4 and key[2] == environment:
                     said[key[0], key[1], EDGE_TERMS[key[3]]] = note
             found = Findings(
-                tenant, name, now, [d.services[code].service for code in of], terms[of], visits[of], pairs, table, counts,
+                tenant, name, now, [d.services[code].service for code in of], terms[of], visits[of], failed[of],
+                pairs, table, counts,
                 dict(sorted(said.items())), [a for a in anomalies if (a.tenant, a.environment) == (tenant, name)],
                 {signal: n for (e, signal), n in sorted(totals.items()) if e == name},
             )  # fmt: skip

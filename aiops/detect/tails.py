@@ -43,7 +43,11 @@ def at_least(k: Any, n: Any, p: Any, weight: Any, effective: Any) -> Any:
         return 0.0
     # Sum the tail from k upwards by the ratio of neighbouring terms, relative to the term at k.
     first = (
-        math.lgamma(n + 1.0) - math.lgamma(k + 1.0) - math.lgamma(n - k + 1.0) + _log_beta(k + a, n - k + b) - _log_beta(a, b)
+        math.lgamma(n + 1.0)
+        - math.lgamma(k + 1.0)
+        - math.lgamma(n - k + 1.0)
+        + _log_beta(k + a, n - k + b)
+        - _log_beta(a, b)
     )
     term, total, i = 1.0, 1.0, k
     while i < n:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.detect import trace_words as words
 from aiops.detect.anomalies import STAY, Candidate
 from aiops.detect.directory import Directory
 from aiops.detect.logs import LogDetector
 from aiops.detect.rates import Rates
 from aiops.detect.shares import Share, Shares
-from aiops.detect.shifts import Durations, Shift
+from aiops.detect.shifts import Durations
 from aiops.detect.visits import Visits
-from aiops.findings import ERRORS, GAP, LOSS, LOST, NOVEL, OWN, TRAFFIC, UNREACHABLE, Note
-from aiops.signals import CALL, LOG, OP, SECOND, STEM, Event, ServiceKey, TraceRows
-from aiops.traces.durations import milliseconds
+from aiops.findings import ERRORS, GAP, LOSS, LOST, NOVEL, OWN, TERMS, TRAFFIC, UNREACHABLE, Note
+from aiops.signals import CALL, LOG, SECOND, Event, ServiceKey, TraceRows
 
 LEAST_OWN, LEAST_GAP = 5, 3  # durations that are compared at all; gaps vary less
 FULL_OWN, FULL_GAP = 1.5, 1.0
 HOLD = 110 * SECOND  # so long after the last span its windows are still contrasted; then silence says nothing
 SILENCE, CUT = 60 * SECOND, 10 * SECOND  # after so long a silence of all spans, the first seconds are not used
 STEADY = 20.0  # over-dispersion of a service's share of all spans
+MAX_OPERATIONS = 1_000  # entry operations, and client operations, told apart in a service; the rest share one
+OTHER = b"<other>"
+MAX_PEERS = 100  # callees remembered of a client operation
 LEAST_SPANS = 500.0  # of the environment before a share of them is judged
 
 
@@ -41,6 +44,8 @@ class TraceDetector:
         self.traffic = Rates(suspicion, STEADY, LEAST_SPANS)
         self._op: dict[tuple[int, bytes], int] = {}
         self._of_op: list[tuple[int, bytes]] = []
+        self._ops_of: Counter[int] = Counter()  # operations of each service
+        self._calls_of: Counter[int] = Counter()
         self._call: dict[tuple[int, bytes], int] = {}
         self._of_call: list[tuple[int, bytes]] = []
         self._peers: dict[tuple[int, bytes], set[str]] = defaultdict(set)
@@ -88,7 +93,9 @@ class TraceDetector:
             for (a, b, bin_), n in zip(part.gap.tolist(), part.gap_counts.tolist(), strict=True):
                 if used[service[b]]:
                     histograms[2][self._edge_key(part.services[a][1], service[b]), bin_] += n
-            for s, visit, n in zip(part.visit.tolist(), part.visit_hash.tolist(), part.visit_counts.tolist(), strict=True):
+            for s, visit, n in zip(
+                part.visit.tolist(), part.visit_hash.tolist(), part.visit_counts.tolist(), strict=True
+            ):
                 if used[service[s]]:
                     found = visits.setdefault((self._directory.services[service[s]], visit), [service[s], 0, part])
                     found[1] += n
@@ -109,7 +116,9 @@ class TraceDetector:
         for key, n in edge.items():
             self.calls_now[key] = n
 
-    def _count_visits(self, window: int, visits: dict[tuple[ServiceKey, int], list[Any]], spans: dict[int, int]) -> None:
+    def _count_visits(
+        self, window: int, visits: dict[tuple[ServiceKey, int], list[Any]], spans: dict[int, int]
+    ) -> None:
         """Distinct visits in canonical order, so that events get their codes in the same order whatever came first."""
         cells: list[tuple[NDArray[np.int64], int]] = []
         per_service: dict[int, int] = defaultdict(int)
@@ -119,7 +128,9 @@ class TraceDetector:
             found = self._cells.get((service, visit))
             if found is None:
                 events = self._events(service, part.visit_events[visit], part.events)
-                found = self._cells[service, visit] = self.visits.cells(events, self._directory.service_subject[service])
+                found = self._cells[service, visit] = self.visits.cells(
+                    events, self._directory.service_subject[service]
+                )
             cells.append((found, n))
             per_service[service] += n
         keys = np.array(sorted(per_service), np.int64)
@@ -149,8 +160,9 @@ class TraceDetector:
         if event.type == LOG:
             return (service, LOG, self._logs.cluster(service, event.text), event.error)
         if event.type == CALL:
-            if event.peer:
-                self._peers[service, event.text].add(event.peer)
+            peers = self._peers[service, event.text] if event.peer and (service, event.text) in self._call else None
+            if peers is not None and len(peers) < MAX_PEERS:
+                peers.add(event.peer)
             return (service, CALL, event.text, event.peer, event.peer_text, event.error)
         return (service, event.type, event.text, event.error)
 
@@ -167,9 +179,12 @@ class TraceDetector:
         self._known = [len(d.services), len(d.edges), len(d.environments)]
 
     def _op_key(self, service: int, name: bytes) -> int:
+        if (service, name) not in self._op and self._ops_of[service] >= MAX_OPERATIONS:
+            name = OTHER
         key = self._op.setdefault((service, name), len(self._of_op))
         if key == len(self._of_op):
             self._of_op.append((service, name))
+            self._ops_of[service] += 1
             owner = [self._directory.service_subject[service]]
             self.own.grow(owner)
             self.whole.grow(owner)
@@ -177,9 +192,12 @@ class TraceDetector:
         return key
 
     def _call_key(self, service: int, name: bytes) -> int:
+        if (service, name) not in self._call and self._calls_of[service] >= MAX_OPERATIONS:
+            name = OTHER
         key = self._call.setdefault((service, name), len(self._of_call))
         if key == len(self._of_call):
             self._of_call.append((service, name))
+            self._calls_of[service] += 1
             self.calls.grow([self._directory.service_subject[service]])
         return key
 
@@ -197,9 +215,15 @@ class TraceDetector:
         self.traffic.advance(now)
 
     def evidence(
-        self, now: int, terms: NDArray[np.float64], edge_terms: dict[tuple[str, str, int, int], float], notes: dict[Any, Note]
-    ) -> tuple[list[Candidate], NDArray[np.float64]]:
-        """Fill the terms of services and edges at event time `now`; also the recent visits of every service.
+        self,
+        now: int,
+        terms: NDArray[np.float64],
+        edge_terms: dict[tuple[str, str, int, int], float],
+        notes: dict[Any, Note],
+    ) -> tuple[list[Candidate], NDArray[np.float64], NDArray[np.float64]]:
+        """Fill the terms of services and edges at event time `now`.
+
+        Also returns the visits of the last minute of every service, and how many of them failed.
 
         `edge_terms` is keyed by (caller, callee, environment code, term).
         """
@@ -208,7 +232,7 @@ class TraceDetector:
         self._grow()
         heard = {e for e, last in self._last.items() if now - last - 10 * SECOND <= HOLD}
         if not heard:
-            return [], recent
+            return [], recent, recent
         found: list[Candidate] = []
         heard_service = np.array([e in heard for e in d.service_environment], bool)
         self._own(now, terms, notes, found)
@@ -218,38 +242,48 @@ class TraceDetector:
             for service, item in best.items():
                 if item.score > terms[service, term]:
                     terms[service, term] = item.score
-                    notes[service, term] = self._visit_note(term, item)
+                    notes[service, term] = words.visit(term, item, self._of_event, self._logs.display)
         for term, best in ((LOSS, loss), (NOVEL, novel)):
             for service, item in best.items():
                 if item.score >= STAY:
-                    found.append(self._visit_candidate(service, term, item, notes[service, term].statement))
+                    found.append(
+                        words.visit_candidate(d.services[service], term, item, self._of_event, notes[service, term])
+                    )
         self._errors(now, terms, notes, found)
         self._unreachable(now, edge_terms, notes)
         for rate in self.traffic.evidence(now, STAY):
             if rate.score < 0:
                 terms[rate.key, TRAFFIC] = -rate.score
-                statement = f"{d.services[rate.key].service} got {rate.count} requests, expected about {rate.expected:.0f}"
+                statement = (
+                    f"{d.services[rate.key].service} got {rate.times} requests, expected about {rate.expected:.0f}"
+                )
                 notes[rate.key, TRAFFIC] = Note(statement, "trace")
                 found.append(
                     Candidate(d.services[rate.key], "traffic", "requests", "share-of-traffic", -rate.score, statement,
-                              "down", None, None, float(rate.count), rate.expected)
+                              "down", None, None, float(rate.times), rate.expected)
                 )  # fmt: skip
         terms[~heard_service] = np.where(_TRACE_TERMS, 0.0, terms[~heard_service])
         seen, _ = self.visits.seen.split(now, 60 * SECOND)
         recent[: len(seen)] = seen
-        return [c for c in found if d.environment(c.service.tenant, c.service.environment) in heard], recent
+        trials, _ = self.errors.contrast.split(now, 60 * SECOND)
+        failed = np.zeros(len(d.services))
+        np.add.at(failed, np.array([service for service, _ in self._of_op], np.int64), trials.reshape(-1, 2)[:, 1])
+        said = [c for c in found if d.environment(c.service.tenant, c.service.environment) in heard]
+        return said, recent, failed
 
     def _own(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
         for shift in self.own.evidence(now):
             service, name = self._of_op[shift.key]
             if shift.score > terms[service, OWN]:
                 terms[service, OWN] = shift.score
-                notes[service, OWN] = Note(_shift_statement(f"own time of {_text(name)}", shift), "trace")
+                notes[service, OWN] = Note(words.shift(f"own time of {words.text(name)}", shift), "trace")
         for kind, durations in (("own time", self.own), ("latency", self.whole)):
             for shift in durations.evidence(now):
                 if shift.score >= STAY:
                     service, name = self._of_op[shift.key]
-                    found.append(_shift_candidate(self._directory.services[service], f"{kind} of {_text(name)}", shift))
+                    found.append(
+                        words.shift_candidate(self._directory.services[service], f"{kind} of {words.text(name)}", shift)
+                    )
 
     def _gap(self, now: int, edge_terms: dict[Any, float], notes: dict[Any, Note], found: list[Candidate]) -> None:
         d = self._directory
@@ -259,25 +293,24 @@ class TraceDetector:
             edge_terms[caller, key.service, d.service_environment[callee], GAP] = shift.score
             if shift.score <= 0:
                 continue
-            statement = _shift_statement(f"network time of calls {caller} -> {key.service}", shift)
+            statement = words.shift(f"network time of calls {caller} -> {key.service}", shift)
             notes[caller, key.service, d.service_environment[callee], GAP] = Note(statement, "edge")
             if shift.score >= STAY:
                 found.append(
-                    _shift_candidate(key, f"network time from {caller}", shift, "edge", caller, statement)
+                    words.shift_candidate(key, f"network time from {caller}", shift, "edge", caller, statement)
                 )
 
     def _errors(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
         for share in self.errors.evidence(now):
             service, name = self._of_op[share.key]
-            statement = (
-                f"{share.hits} of {share.trials} requests to {_text(name)} failed, usually {100 * share.normal:.2g} %"
-            )
+            usual = f"usually {100 * share.normal:.2g} %"
+            statement = f"{share.hits} of {share.trials} requests to {words.text(name)} failed, {usual}"
             if share.score > terms[service, ERRORS]:
                 terms[service, ERRORS] = share.score
                 notes[service, ERRORS] = Note(statement, "trace")
             if share.score >= STAY:
                 found.append(
-                    Candidate(self._directory.services[service], "error", f"error ratio of {_text(name)}", "error-ratio",
+                    Candidate(self._directory.services[service], "error", f"error ratio of {words.text(name)}", "error-ratio",
                               share.score, statement, "up", None, None, share.hits / share.trials, share.normal)
                 )  # fmt: skip
 
@@ -291,41 +324,9 @@ class TraceDetector:
                     best[key] = share
         for (caller, callee, environment), share in best.items():
             edge_terms[caller, callee, environment, UNREACHABLE] = share.score
-            statement = (
-                f"{share.hits} of {share.trials} calls {caller} -> {callee} reached nobody, usually {100 * share.normal:.2g} %"
-            )
+            usual = f"usually {100 * share.normal:.2g} %"
+            statement = f"{share.hits} of {share.trials} calls {caller} -> {callee} reached nobody, {usual}"
             notes[caller, callee, environment, UNREACHABLE] = Note(statement, "edge")
-
-    def _visit_note(self, term: int, item: Any) -> Note:
-        if term == NOVEL:
-            what = self._describe(item.event)
-            return Note(f"{what} came in {item.count} of {item.visits} visits, usually {100 * item.normal:.2g} %", "trace")
-        x, y = self._describe(item.x), self._describe(item.y)
-        return Note(
-            f"after {x}, {y} is missing in {item.missed} of {item.trials} visits; it used to follow in {100 * item.normal:.3g} %",
-            "trace",
-        )
-
-    def _visit_candidate(self, service: int, term: int, item: Any, statement: str) -> Candidate:
-        code = item.event if term == NOVEL else item.y
-        error = self._of_event[code][-2]
-        name = "new in visits" if term == NOVEL else "missing in visits"
-        observed = item.count / item.visits if term == NOVEL else 1.0 - item.missed / item.trials
-        return Candidate(
-            self._directory.services[service], "error" if error else "log" if self._of_event[code][1] in (LOG, STEM) else "traffic",
-            name, "visit-events", item.score, statement, "up" if term == NOVEL else "down", None, None, observed, item.normal,
-        )  # fmt: skip
-
-    def _describe(self, code: int) -> str:
-        _, type_, *rest = self._of_event[code]
-        times = f" #{rest[-1]}" if rest[-1] > 1 else ""
-        if type_ == OP:
-            return f"{'failed ' if rest[1] else ''}operation {_text(rest[0])}{times}"
-        if type_ == CALL:
-            return f"call {_text(rest[0])} to {rest[1] or 'nobody'} {_text(rest[2])}".rstrip() + times
-        if type_ == LOG:
-            return f'log line "{self._logs.display(rest[0])[:120]}"{times}'
-        return f'log line beginning "{_text(rest[0])}"{times}'
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
@@ -348,6 +349,8 @@ class TraceDetector:
         self._of_op = [tuple(k) for k in state["of_op"]]
         self._op = {key: code for code, key in enumerate(self._of_op)}
         self._of_call = [tuple(k) for k in state["of_call"]]
+        self._ops_of = Counter(service for service, _ in self._of_op)
+        self._calls_of = Counter(service for service, _ in self._of_call)
         self._call = {key: code for code, key in enumerate(self._of_call)}
         self._peers = defaultdict(set, {(s, name): set(peers) for s, name, peers in state["peers"]})
         self._of_event = [tuple(k) for k in state["of_event"]]
@@ -357,26 +360,5 @@ class TraceDetector:
         self.calls_now = state["calls_now"]
 
 
-_TRACE_TERMS = np.zeros(10, bool)
+_TRACE_TERMS = np.zeros(len(TERMS), bool)
 _TRACE_TERMS[[OWN, LOSS, LOST, NOVEL, ERRORS, TRAFFIC]] = True
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "replace")
-
-
-def _shift_statement(what: str, shift: Shift) -> str:
-    return (
-        f"{what}: median {milliseconds(shift.recent_p50):.3g} ms, p90 {milliseconds(shift.recent_p90):.3g} ms;"
-        f" usually {milliseconds(shift.normal_p50):.3g} and {milliseconds(shift.normal_p90):.3g} ms"
-    )
-
-
-def _shift_candidate(
-    key: ServiceKey, what: str, shift: Shift, kind: str = "latency", peer: str | None = None, statement: str = ""
-) -> Candidate:
-    return Candidate(
-        key, kind, what, "duration-shift", shift.score, statement or _shift_statement(what, shift), "up", None, peer,
-        milliseconds(shift.recent_p90), milliseconds(shift.normal_p90), None, milliseconds(shift.normal_p90), None, (),
-        {"unit": "ms"},
-    )  # fmt: skip

@@ -58,7 +58,9 @@ def increases(cells: Any, previous: Any, temporality: Any, value: Any, count: An
         whole[i] = False
         if temporality[i] == DELTA:
             value[i], count[i] = total(c), c.count
-            seconds[i] = (c.last_time - p.time) * 1e-9 if 0 <= c.last_time - p.time <= STALE and p.time > 0 else WINDOW * 1e-9
+            seconds[i] = (
+                (c.last_time - p.time) * 1e-9 if 0 <= c.last_time - p.time <= STALE and p.time > 0 else WINDOW * 1e-9
+            )
             whole[i] = True
         elif p.time > 0 and c.last_time > p.time and c.last_time - p.time <= STALE:
             reset = c.last < p.value or c.last_count < p.count or (c.start > p.time and c.start != p.start)

@@ -25,6 +25,7 @@ NOVEL_SEEN = 20.0  # normal visits of the service before anything in it is new
 NOVEL_TIMES = 3.0  # how many times its normal rate an event must reach
 NOVEL_PLAIN = 0.7  # weight of a new event that is no error
 MAX_EVENTS = 3_000  # events told apart in a service; beyond it new ones are not learned
+MAX_PAIRS = 2_000_000  # of a partition; beyond it new pairs are not learned
 WIDEST = 120  # events of a visit that are paired; of more, the least hashes
 
 
@@ -40,11 +41,11 @@ class Loss(NamedTuple):
 
 
 class Novelty(NamedTuple):
-    """Event `event` came in `count` of `visits` recent visits; its normal share is `normal`."""
+    """Event `event` came in `seen` of `visits` recent visits; its normal share is `normal`."""
 
     event: int
     score: float
-    count: int
+    seen: int
     visits: int
     normal: float
 
@@ -55,7 +56,7 @@ class Visits:
     def __init__(self, suspicion: Suspicion) -> None:
         self.pairs = Contrast(suspicion)
         self.seen = Contrast(suspicion)  # visits per service
-        self.ignored = 0  # events beyond MAX_EVENTS of their service
+        self.ignored = 0  # events beyond MAX_EVENTS of their service, and pairs beyond MAX_PAIRS
         self._pair_code: dict[int, int] = {}  # x << 32 | y
         self._x: list[int] = []
         self._y: list[int] = []
@@ -80,26 +81,33 @@ class Visits:
         return len(self._service) - 1
 
     def cells(self, events: list[int], subject: int) -> NDArray[np.int64]:
-        """Cells of all ordered pairs of the events of a visit, (x, x) included: int64, shape (len(events) ** 2,)."""
+        """Cells of the ordered pairs of the events of a visit, (x, x) included: int64, at most len(events) ** 2."""
         events = events[:WIDEST]
-        out = np.empty(len(events) ** 2, np.int64)
-        known, i, new = self._pair_code, 0, 0
+        out: list[int] = []
+        known, new = self._pair_code, 0
         for x in events:
             for y in events:
-                code = known.setdefault(x << 32 | y, len(self._x))
-                if code == len(self._x):
+                code = known.get(x << 32 | y, -1)
+                if code < 0:
+                    if len(self._x) >= MAX_PAIRS and x != y:
+                        self.ignored += 1
+                        continue
+                    code = known[x << 32 | y] = len(self._x)
                     self._x.append(x)
                     self._y.append(y)
                     new += 1
-                out[i] = code
-                i += 1
+                out.append(code)
         if new:
             self.pairs.grow(np.full(new, subject, np.int32))
             self._arrays = None
-        return out
+        return np.array(out, np.int64)
 
     def add(
-        self, start: int, visits: list[tuple[NDArray[np.int64], int]], service: NDArray[np.int64], counts: NDArray[np.int64]
+        self,
+        start: int,
+        visits: list[tuple[NDArray[np.int64], int]],
+        service: NDArray[np.int64],
+        counts: NDArray[np.int64],
     ) -> None:
         """One window: (cells, how often) of each distinct visit, and visits per service."""
         if not visits:
@@ -108,7 +116,7 @@ class Visits:
         weights = np.repeat(np.array([float(n) for _, n in visits]), [len(c) for c, _ in visits])
         total = np.bincount(cells, weights)
         used = np.flatnonzero(total)
-        self.pairs.add(start, used, total[used])
+        self.pairs.add(start, used, total[used].astype(np.float64))
         self.seen.add(start, service, counts.astype(np.float64))
 
     def advance(self, now: int) -> None:
@@ -206,7 +214,9 @@ def _judge(
         if recent[at] * used[s] <= NOVEL_TIMES * normal[at] * seen[s]:
             continue
         p = min(normal[at] / used[s], 0.5)
-        score = at_least(min(recent[at], seen[s]), seen[s], p, used[s], EFFECTIVE) * (1.0 if error[event] else NOVEL_PLAIN)
+        score = at_least(min(recent[at], seen[s]), seen[s], p, used[s], EFFECTIVE) * (
+            1.0 if error[event] else NOVEL_PLAIN
+        )
         if score < 0.05:
             continue
         new[n_new, 0], new[n_new, 1], new[n_new, 2], new[n_new, 3], new[n_new, 4] = event, score, recent[at], seen[s], p

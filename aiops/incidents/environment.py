@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
 
@@ -9,7 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET
-from aiops.findings import ERRORS, GAP, HEARTBEAT, LOG, LOSS, NOVEL, OWN, RESOURCE, TERMS, TRAFFIC, UNREACHABLE, Findings, Note
+from aiops.findings import (
+    ERRORS,
+    GAP,
+    HEARTBEAT,
+    LOG,
+    LOSS,
+    NOVEL,
+    OWN,
+    RESOURCE,
+    TERMS,
+    TRAFFIC,
+    UNREACHABLE,
+    Findings,
+    Note,
+)
 from aiops.signals import SECOND
 
 F64 = NDArray[np.float64]
@@ -34,7 +49,8 @@ class Environment:
         self.callees: dict[int, set[int]] = {}
         self.callers: dict[int, set[int]] = {}
         self.first: F64 = np.empty(0)  # Unix ns of the first evidence of what is active now, inf = calm
-        self.visits: F64 = np.empty(0)
+        self.visits: F64 = np.empty(0)  # of the last minute
+        self.failed: F64 = np.empty(0)
         self.evidence: F64 = np.empty((0, N_TERMS))
         self.strength: F64 = np.empty(0)
         self.neighbourhood: F64 = np.empty(0)
@@ -79,10 +95,10 @@ class Environment:
         pairs = [(self.service(a), self.service(b)) for a, b in found.edges]
         n = len(self.services)
         evidence = np.zeros((n, N_TERMS))
-        self.visits = np.zeros(n)
+        self.visits, self.failed = np.zeros(n), np.zeros(n)
         if codes:
             evidence[codes, : len(TERMS)] = found.terms
-            self.visits[codes] = found.visits
+            self.visits[codes], self.failed[codes] = found.visits, found.failed
         self._topology(found.time, pairs, found.calls)
         self.notes = {}
         for key, note in found.notes.items():
@@ -120,7 +136,7 @@ class Environment:
         reached: dict[int, list[float]] = {}
         for k, (a, b) in enumerate(pairs):
             gap, unreachable = float(found.edge_terms[k, GAP]), float(found.edge_terms[k, UNREACHABLE])
-            if gap == gap:
+            if not math.isnan(gap):
                 touching.setdefault(a, []).append(gap)
                 touching.setdefault(b, []).append(gap)
                 evidence[b, EDGE] = max(evidence[b, EDGE], gap)

@@ -63,7 +63,7 @@ class Case:
     detail: tuple[Any, ...] = ()
     said_at: int = -1
     severity: str = "medium"
-    affected: float = 0.0
+    affected: float = -1.0  # share of requests that failed at the entries, -1 = not known
     strongest: float = 0.0
 
     @property
@@ -183,7 +183,15 @@ def _case(case: Case) -> dict[str, Any]:
 
 
 def _of(state: dict[str, Any]) -> Case:
-    case = Case(**{**state, "services": set(state["services"]), "left": set(state["left"]), "said": _tuples(state["said"]), "detail": tuple(state["detail"])})
+    case = Case(
+        **{
+            **state,
+            "services": set(state["services"]),
+            "left": set(state["left"]),
+            "said": _tuples(state["said"]),
+            "detail": tuple(state["detail"]),
+        }
+    )
     case.notes = {(s, k): Note(text, type_) for s, k, text, type_ in state["notes"]}
     case.causes = [Ranked(*c) for c in state["causes"]]
     members = [msgspec.convert(m, Anomaly) for m in state["members"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aiops.causes.rank import DOWN, EDGE, NET, TERM_NAMES, Ranked, confidence
 from aiops.findings import ERRORS, HEARTBEAT, LOG, LOSS, LOST, METRIC, NOVEL, OWN, RESOURCE
 from aiops.incidents.environment import Environment
@@ -13,6 +15,7 @@ from aiops.records import (
     Counts,
     Episode,
     Evidence,
+    EvidenceType,
     Exemplars,
     FirstSymptom,
     Impact,
@@ -50,7 +53,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
     members = sorted(case.members.values(), key=lambda a: (-a.score, a.anomaly_id))
     symptom = _first_symptom(case, environment)
     affected = sorted(names[s] for s in _upstream(case, environment))
-    title = _title(case, environment, causes, unsure)
+    title = _title(environment, case.services, causes, unsure)
     resolved = case.closed if case.closed >= 0 else None
     return Incident(
         incident_id=case.incident_id,
@@ -61,13 +64,14 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         state="resolved" if resolved is not None else "open",
         severity=case.severity,  # type: ignore[arg-type]
         title=title,
-        summary=_summary(case, causes, unsure, symptom, affected),
+        summary=_summary(causes, unsure, symptom, affected),
         opened_at=rfc3339(case.opened),
         onset_at=rfc3339(case.onset),
         updated_at=rfc3339(now),
         resolved_at=rfc3339(resolved) if resolved is not None else None,
         episodes=tuple(
-            Episode(opened_at=rfc3339(a or 0), resolved_at=rfc3339(b) if b is not None else None) for a, b in case.episodes
+            Episode(opened_at=rfc3339(a or 0), resolved_at=rfc3339(b) if b is not None else None)
+            for a, b in case.episodes
         ),
         settled=case.settled,
         services=tuple(sorted(names[s] for s in case.services)),
@@ -75,7 +79,9 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         no_confident_cause=unsure,
         first_symptom=symptom,
         impact=Impact(
-            services=tuple(affected), blast_radius=len(affected), requests_affected_ratio=round(case.affected, 4)
+            services=tuple(affected),
+            blast_radius=len(affected),
+            requests_affected_ratio=round(min(1.0, case.affected), 4) if case.affected >= 0 else None,
         ),
         correlation=Correlation(reasons=_reasons(case, environment)),
         counts=Counts(
@@ -83,7 +89,9 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
             signals=len({(m.service, m.signal) for m in case.members.values()}),
         ),
         members=tuple(
-            Member(anomaly_id=m.anomaly_id, service=m.service, signal=m.signal, state=m.state, onset=m.onset, score=m.score)
+            Member(
+                anomaly_id=m.anomaly_id, service=m.service, signal=m.signal, state=m.state, onset=m.onset, score=m.score
+            )
             for m in members[:MEMBERS]
         ),
         members_truncated=max(0, len(members) - MEMBERS) + case.more_members,
@@ -128,21 +136,28 @@ def _evidence(case: Case, environment: Environment, ranked: Ranked, changes: lis
                 if change.service == environment.services[ranked.service]:
                     statement = f"{change.kind} at {change.time}: {change.summary or change.change_id}"
                     out.append(
-                        Evidence(type="change", ref=change.change_id, statement=statement, weight=round(weight, 3), onset=change.time)
+                        Evidence(
+                            type="change",
+                            ref=change.change_id,
+                            statement=statement,
+                            weight=round(weight, 3),
+                            onset=change.time,
+                        )
                     )
             continue
         best = max(_BEHIND.get(part, ()), key=lambda term: (case.peak[ranked.service, term], -term), default=None)
         note = case.notes.get((ranked.service, best)) if best is not None else None
         if best is not None and note is not None:
+            kind = cast("EvidenceType", note.type)
             out.append(
-                Evidence(type=note.type, ref=TERM_NAMES[best], statement=note.statement, weight=round(weight, 3), onset=at)  # type: ignore[arg-type]
+                Evidence(type=kind, ref=TERM_NAMES[best], statement=note.statement, weight=round(weight, 3), onset=at)
             )
     return tuple(out)
 
 
-def _title(case: Case, environment: Environment, causes: tuple[Cause, ...], unsure: bool) -> str:
+def _title(environment: Environment, services: set[int], causes: tuple[Cause, ...], unsure: bool) -> str:
     if not causes:
-        return ", ".join(sorted(environment.services[s] for s in case.services)[:3])
+        return ", ".join(sorted(environment.services[s] for s in services)[:3])
     first = causes[0]
     said = first.evidence[0].statement if first.evidence else _KINDS[first.kind]
     prefix = "no confident cause; most suspect " if unsure else ""
@@ -150,9 +165,7 @@ def _title(case: Case, environment: Environment, causes: tuple[Cause, ...], unsu
     return title if len(title) <= 240 else title[:237] + "..."
 
 
-def _summary(
-    case: Case, causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | None, affected: list[str]
-) -> str:
+def _summary(causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | None, affected: list[str]) -> str:
     parts = []
     if symptom is not None:
         parts.append(f"First symptom: {symptom.service}, {symptom.signal}, at {symptom.at}.")
@@ -194,8 +207,8 @@ def _reasons(case: Case, environment: Environment) -> tuple[Reason, ...]:
         spread = (active[-1][0] - active[0][0]) / SECOND
         out.append(Reason(type="time", statement=f"evidence of {len(active)} services began within {spread:.0f} s"))
     for s in sorted(case.services, key=lambda k: names[k]):
-        for callee in sorted(environment.callees.get(s, set()) & case.services, key=lambda k: names[k]):
-            out.append(Reason(type="topology", statement=f"{names[s]} calls {names[callee]}"))
+        callees = sorted(environment.callees.get(s, set()) & case.services, key=lambda k: names[k])
+        out += [Reason(type="topology", statement=f"{names[s]} calls {names[callee]}") for callee in callees]
     return tuple(out[:12])
 
 
@@ -207,7 +220,8 @@ def _related(case: Case, environment: Environment, changes: list[Change]) -> tup
             minutes = (case.onset - unix_ns(change.time)) / (60 * SECOND)
             reason = f"{change.service} takes part; {minutes:.0f} min before the onset"
             plausible = next(
-                (c.parts.get("change", 0.0) for c in case.causes if environment.services[c.service] == change.service), 0.0
+                (c.parts.get("change", 0.0) for c in case.causes if environment.services[c.service] == change.service),
+                0.0,
             )
             out.append(
                 RelatedChange(

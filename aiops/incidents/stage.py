@@ -13,12 +13,23 @@ import numpy as np
 
 from aiops import __version__, state
 from aiops.causes.rank import Weights, rank
-from aiops.findings import ERRORS, HEARTBEAT, LOSS, NOVEL, Findings
-from aiops.incidents.environment import Environment
+from aiops.findings import ERRORS, HEARTBEAT, LOSS, NOVEL, Findings, merged
+from aiops.incidents.environment import ACTIVE, STRONG, Environment
 from aiops.incidents.gaps import Gaps
 from aiops.incidents.lifecycle import Case, Lifecycle, Policy
 from aiops.incidents.report import incident
-from aiops.records import Anomaly, Change, Incident, Notice, anomaly_id, decode_anomaly, decode_change, encode, incident_id, unix_ns
+from aiops.records import (
+    Anomaly,
+    Change,
+    Incident,
+    Notice,
+    anomaly_id,
+    decode_anomaly,
+    decode_change,
+    encode,
+    incident_id,
+    unix_ns,
+)
 from aiops.signals import SECOND, WINDOW, Clocks, due
 
 CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the onset at most
@@ -26,6 +37,7 @@ CHANGE_AFTER = 60 * SECOND  # or so long after: clocks and windows are not exact
 MAX_CHANGES = 1_000  # kept of an environment
 MAX_MEMBERS = 500  # kept of a case; the rest is counted
 UPDATE_EVERY = 60 * SECOND
+CRITICAL, HIGH = 0.2, 0.05  # share of failing requests at the entries
 RECENT = 300 * SECOND  # closed anomalies that a new case may still claim
 
 
@@ -79,15 +91,20 @@ class Respond:
     def advance(self, source: str, clock: int) -> Output:
         """Source `source` has reached `clock` (Unix ns)."""
         self.clocks.set(source, clock)
-        out, merged = Output(), self.clocks.merged
-        for time in sorted(t for t in self._findings if due(t - WINDOW) <= merged):
+        out, reached = Output(), self.clocks.merged
+        for time in sorted(t for t in self._findings if due(t - WINDOW) <= reached):
             self._known_by(due(time - WINDOW))
-            for found in sorted(self._findings.pop(time), key=lambda f: (f.tenant, f.environment)):
-                self._state(found.tenant, found.environment).step(found, self, out)
+            parts: dict[tuple[str, str], list[Findings]] = {}
+            for found in self._findings.pop(time):
+                parts.setdefault((found.tenant, found.environment), []).append(found)
+            for key in sorted(parts):
+                self._state(*key).step(merged(parts[key]), self, out)
         return out
 
     def _known_by(self, arrival: int) -> None:
-        ready = sorted((c for c in self._changes if c[0] <= arrival), key=lambda c: (c[0], c[1].change_id, encode(c[1])))
+        ready = sorted(
+            (c for c in self._changes if c[0] <= arrival), key=lambda c: (c[0], c[1].change_id, encode(c[1]))
+        )
         self._changes = [c for c in self._changes if c[0] > arrival]
         for _, change in ready:
             changes = self._state(self.tenant, change.environment).changes
@@ -191,7 +208,9 @@ class _State:
             anomaly = min(mine, key=lambda a: (a.onset, a.service, a.signal, a.anomaly_id)).anomaly_id
         else:  # evidence that adds up although no single signal was an anomaly
             service = environment.services[first.service if first else min(case.services)]
-            anomaly = anomaly_id(environment.tenant, environment.name, service, "evidence", "neighbourhood", case.opened)
+            anomaly = anomaly_id(
+                environment.tenant, environment.name, service, "evidence", "neighbourhood", case.opened
+            )
         case.incident_id = incident_id(environment.tenant, environment.name, anomaly)
         case.episodes = [[case.opened, None]]
 
@@ -207,19 +226,21 @@ class _State:
                 case.members[key] = anomaly
 
     def _impact(self, case: Case) -> None:
+        """Severity, from what users feel: the share of requests that fail where requests enter the system."""
         environment = self.environment
-        entries = [s for s in range(len(environment.services)) if environment.visits[s] > 0 and not environment.callers.get(s)]
+        entries = [
+            s for s in range(len(environment.visits)) if environment.visits[s] > 0 and not environment.callers.get(s)
+        ]
         total = sum(float(environment.visits[s]) for s in entries)
-        hit = sum(float(environment.visits[s]) for s in entries if s in case.services)
         if total > 0:
-            case.affected = max(case.affected, hit / total)
-        errors = max((float(case.peak[s, [LOSS, NOVEL, ERRORS]].max()) for s in case.services), default=0.0)
-        symptoms = [s for s in case.services if case.peak[s, [LOSS, NOVEL, ERRORS]].max() >= 3.0]
-        if hit > 0 and errors >= 5.0 and case.affected >= 0.5:
+            case.affected = max(case.affected, sum(float(environment.failed[s]) for s in entries) / total)
+        peaks = case.peak[sorted(case.services)]
+        failing = peaks[:, [LOSS, NOVEL, ERRORS]].max(1)
+        if case.affected >= CRITICAL and failing.max() >= STRONG:
             case.severity = "critical"
-        elif len(symptoms) >= 2 or errors >= 5.0:
+        elif case.affected >= HIGH or failing.max() >= STRONG:
             case.severity = "high"
-        elif symptoms or len(case.services) > 1 or case.peak[sorted(case.services), HEARTBEAT].max() > 0:
+        elif failing.max() >= ACTIVE or len(case.services) > 1 or peaks[:, HEARTBEAT].max() > 0:
             case.severity = "medium"
         else:
             case.severity = "low"
@@ -259,4 +280,3 @@ class _State:
         out.anomalies = {a.anomaly_id: a for a in anomalies}
         out.claimed = value["claimed"]
         return out
-

@@ -22,6 +22,7 @@ from aiops.ingest.log_windows import LogWindow
 from aiops.ingest.message import messages as message_text
 from aiops.ingest.metric_windows import MetricWindow
 from aiops.ingest.normalise import plausible_times
+from aiops.ingest.repeats import SeenMessages
 from aiops.ingest.shape_table import MAX_SHAPES, ShapeTable
 from aiops.signals import LATENESS, WINDOW, MetricRows, WindowRows, due
 from aiops.traces.items import TraceItems, trace_logs, trace_spans
@@ -118,8 +119,8 @@ class Ingest:
         self._key = key
         self._tables, self._shapes = Tables(key), ShapeTable()
         self._open: dict[int, _Open] = {}
-        self._seen: dict[int, int] = {}  # digest of a message with times of its own -> newest window it has an item in
-        self._digests: list[int] = []  # of the messages in hand
+        self._seen = SeenMessages()
+        self._digests: NDArray[np.uint64] = np.empty(0, np.uint64)  # of the messages in hand
         self._service_codes: dict[tuple[str, str], int] = {}
         self._service_names: list[tuple[str, str]] = []
         self._resource_service: NDArray[np.int32] = np.empty(0, np.int32)
@@ -135,13 +136,15 @@ class Ingest:
         self.counters.messages += len(messages)
         if self._tables.size > MAX_TABLE or len(self._shapes) > MAX_SHAPES:
             self._new_tables()
-        payloads = [m.value for m in messages]
         out = IngestOutput(self.clock)
         if not messages:
             return out
-        offsets = np.array([m.offset for m in messages], np.int64)
-        arrival = np.array([m.arrival for m in messages], np.int64)
-        self._digests = [xxhash.xxh3_64_intdigest(payload) for payload in payloads]
+        # No Python line a message: some Collectors send messages of a handful of spans.
+        n = len(messages)
+        offset, arrived, values = zip(*messages, strict=True)
+        offsets, arrival = np.fromiter(offset, np.int64, n), np.fromiter(arrived, np.int64, n)
+        payloads: list[bytes] = list(values)
+        self._digests = np.fromiter(map(xxhash.xxh3_64_intdigest, payloads), np.uint64, n)
         if self.signal == "metrics":
             points, out.refused = decode_metrics(payloads, self._tables, self.encoding)
             self._metrics(points, arrival, offsets)
@@ -207,33 +210,25 @@ class Ingest:
             self._count(self._window(window, offsets[batch.message[rows]]), service[rows])
         tables = self._tables
         return trace_spans(
-            self.source, self.tenant, batch, time, service, self._service_names, tables.operations, tables.peers,
-            on_time, offsets
+            self.source,
+            self.tenant,
+            batch,
+            time,
+            service,
+            self._service_names,
+            tables.operations,
+            tables.peers,
+            on_time,
+            offsets,
         )
 
     # ---- times and windows ------------------------------------------------------------------------------------------
     def _times(
         self, time: NDArray[np.int64], message: NDArray[np.int32], arrival: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-        """Event times, the clock when each message arrives, and which items are of no repeat.
-
-        The clock moves after a whole message, never inside it: items of one message are not late for each other, and
-        how a poll cut the messages does not matter.
-        """
+        """Event times, the clock when each message arrives, and which items are of no repeat."""
         times = plausible_times(time, message, arrival)
-        before, repeat = np.full(len(arrival), self.clock), np.zeros(len(arrival), bool)
-        columns = zip(
-            self._digests, times.reached.tolist(), times.newest.tolist(), times.replaced.tolist(), strict=True
-        )
-        for i, (digest, reached, newest, replaced) in enumerate(columns):
-            before[i] = self.clock
-            if newest >= 0 and not replaced:
-                seen = self._seen.get(digest)
-                if seen is not None and due(seen) > self.clock:
-                    repeat[i] = True
-                    continue
-                self._seen[digest] = newest - newest % WINDOW
-            self.clock = max(self.clock, reached)
+        before, repeat, self.clock = self._seen.admit(self._digests, times, self.clock)
         fresh = ~repeat[message]
         self.counters.repeats += int(np.count_nonzero(repeat))
         self.counters.replaced_times += int(times.replaced.sum())
@@ -289,7 +284,7 @@ class Ingest:
                 )
             )
         if out.rows:
-            self._seen = {digest: window for digest, window in self._seen.items() if due(window) > self.clock}
+            self._seen.forget(self.clock)
         return out
 
     # ---- what is kept across batches --------------------------------------------------------------------------------

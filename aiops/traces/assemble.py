@@ -198,7 +198,9 @@ class _Maps:
         """A peer is a service of the caller's environment."""
         out = np.full(len(spans.end), -1, np.int32)
         named = np.flatnonzero(spans.peer >= 0)
-        pairs, _, place = tally(spans.service[named].astype(np.uint64) << np.uint64(32) | spans.peer[named].astype(np.uint64))
+        pairs, _, place = tally(
+            spans.service[named].astype(np.uint64) << np.uint64(32) | spans.peer[named].astype(np.uint64)
+        )
         callees = np.empty(len(pairs), np.int32)
         for i, pair in enumerate(pairs.tolist()):
             service, code = pair >> 32, pair & 0xFFFFFFFF

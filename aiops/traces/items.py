@@ -23,7 +23,8 @@ class SpanColumns:
     """``n`` spans; int32 codes index `TraceItems.services` and `operations`.
 
     offset : int64 (n,), offset of the message it came in;  trace : uint64 (n, 2);  span, parent : uint64 (n,)
-    service, name, kind : int32 (n,);  peer : int32 (n,), index of `peers`, -1 = none;  error : bool (n,);  start, end : int64 (n,), Unix ns, start <= end
+    service, name, kind : int32 (n,);  peer : int32 (n,), index of `peers`, -1 = none;  error : bool (n,)
+    start, end : int64 (n,), Unix ns, start <= end
     """
 
     operations: Names
@@ -98,7 +99,8 @@ def trace_spans(
         source, tenant, services,
         spans=SpanColumns(
             operations, peers, offsets[batch.message[rows]], batch.trace[rows], batch.span[rows], batch.parent[rows],
-            service[rows], batch.name[rows], batch.peer[rows], batch.kind[rows], batch.error[rows], (end - length)[rows], end[rows],
+            service[rows], batch.name[rows], batch.peer[rows], batch.kind[rows], batch.error[rows],
+            (end - length)[rows], end[rows],
         ),
     )  # fmt: skip
 

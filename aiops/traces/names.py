@@ -8,7 +8,9 @@ import re
 _SEGMENT = re.compile(r"(?<=/)(?!v\d{1,3}(?:[/?\s]|$))[^/\s?]*\d[^/\s?]*")
 _QUERY = re.compile(r"\?\S*")
 _HEX = re.compile(r"\b(?=[0-9a-fA-F-]*\d)[0-9a-fA-F]{8,}(?:-[0-9a-fA-F]{4,})*\b")
-_ADDRESS = re.compile(r"[\d.:\[\]a-fA-F]*[\d\]](?::\d+)?|localhost")
+_ADDRESS = re.compile(
+    r"\d+(?:\.\d+){3}(?::\d+)?|\[?[\da-fA-F]*:[\da-fA-F]*:[\da-fA-F:.]*\]?(?::\d+)?|localhost(?::\d+)?"
+)
 LONGEST = 200
 
 

@@ -73,10 +73,12 @@ def _decode(
     if encoding not in ENCODINGS:
         raise ValueError(f"encoding {encoding!r} is not one of {', '.join(map(repr, ENCODINGS))}")
     message = np.arange(len(payloads), dtype=np.int32)
-    is_json = [encoding == "otlp_json" or (encoding == "auto" and _JSON.match(p) is not None) for p in payloads]
-    if not any(is_json) or all(is_json):
-        raw, refused = (text if payloads and is_json[0] else proto)(payloads, message)
+    # `map` and `any` are loops in C: a message may hold a handful of spans, and then a line of Python each is felt.
+    found = list(map(_JSON.match, payloads)) if encoding == "auto" else []
+    if not any(found) or all(found):
+        raw, refused = (text if found and found[0] or encoding == "otlp_json" else proto)(payloads, message)
         return finish(raw, tables), refused
+    is_json = [match is not None for match in found]
     batches, refused = [], []
     for read, wanted in ((proto, False), (text, True)):
         chosen = [i for i, j in enumerate(is_json) if j is wanted]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue as AnyValueMessage
 
-from aiops.columns import CLIENT, PRODUCER, EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, Refusal
+from aiops.columns import CLIENT, EXPONENTIAL, GAUGE, HISTOGRAM, PRODUCER, SUM, SUMMARY, Refusal
 from aiops.wire.arrow import packed
 from aiops.wire.json_points import PointColumns
 from aiops.wire.json_schema import LOGS, METRICS, TRACES, AnyValue, KeyValue, Span

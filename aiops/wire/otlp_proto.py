@@ -17,13 +17,15 @@ from aiops.columns import EXPONENTIAL, GAUGE, HISTOGRAM, SUM, SUMMARY, Refusal, 
 from aiops.wire.arrow import booleans, children, numbers, owners, present, slices
 from aiops.wire.logs import RawLogs, body_text
 from aiops.wire.metrics import NO_RECORDED_VALUE, Explicit, Exponential, Points, RawMetrics
-from aiops.wire.schema import POOL
 from aiops.wire.peers import peers
+from aiops.wire.schema import POOL
+from aiops.wire.span_fields import span_fields
 from aiops.wire.spans import RawSpans, failed_http
+from aiops.wire.walk import walk_items
 
 I32 = NDArray[np.int32]
 
-MAX_BYTES = 2**31 - 1  # Arrow's offsets are 32 bits wide
+MAX_BYTES = 2**31 - 64  # Arrow's offsets are 32 bits wide
 _REQUESTS = {
     "logs": "ExportLogsServiceRequest",
     "traces": "ExportTraceServiceRequest",
@@ -68,9 +70,13 @@ class _Rows:
         self.item_message = message[owners(per_resource[offsets])]
 
 
-def _decode(signal: str, payloads: list[bytes], message: I32) -> tuple[_Rows, list[Refusal]]:
+def _check_size(payloads: list[bytes]) -> None:
     if sum(map(len, payloads)) > MAX_BYTES:
         raise ValueError(f"{len(payloads)} payloads are more than 2 GiB together: decode fewer at a time")
+
+
+def _decode(signal: str, payloads: list[bytes], message: I32) -> tuple[_Rows, list[Refusal]]:
+    _check_size(payloads)
     refused: dict[int, str] = {}
     parts = list(_attempt(_HANDLERS[signal], payloads, 0, refused))
     if not parts:
@@ -118,25 +124,33 @@ def raw_logs(payloads: list[bytes], message: I32) -> tuple[RawLogs, list[Refusal
 
 def raw_spans(payloads: list[bytes], message: I32) -> tuple[RawSpans, list[Refusal]]:
     """Columns of the spans of all payloads, and the payloads that do not decode.  `message`: the number of each."""
-    rows, refused = _decode("traces", payloads, message)
-    spans = rows.items
-    status = spans.field("status")
-    attributes, offsets = children(spans.field("attributes"))
-    kind = numbers(spans.field("kind"), np.int32)
+    _check_size(payloads)
+    found, base = walk_items(payloads)
+    spans = span_fields(found, base)
+    refused: list[Refusal] = []
+    if found.fault.max(initial=-1) >= 0:  # without the faulty ones: all that is left is good
+        refused = [
+            Refusal(int(message[i]), f"not an OTLP protobuf {_REQUESTS['traces']}: malformed at byte {found.fault[i]}")
+            for i in np.flatnonzero(found.fault >= 0).tolist()
+        ]
+        good = np.flatnonzero(found.fault < 0)
+        payloads, message = [payloads[i] for i in good.tolist()], message[good]
+        found, base = walk_items(payloads)
+        spans = span_fields(found, base)
     return RawSpans(
-        resource=rows.resource,
-        owner=rows.item_owner,
-        message=rows.item_message,
-        trace_id=slices(spans.field("trace_id")),
-        span_id=slices(spans.field("span_id")),
-        parent_id=slices(spans.field("parent_id")),
-        name=slices(spans.field("name")),
-        kind=kind,
-        status=np.where(present(status), numbers(status.field("code"), np.int32), 0),
-        start=numbers(spans.field("start"), np.uint64),
-        end=numbers(spans.field("end"), np.uint64),
-        failed=failed_http(slices(attributes), offsets),
-        peer=peers(slices(attributes), offsets, kind),
+        resource=found.resource,
+        owner=found.owner,
+        message=message[found.message],
+        trace_id=spans.trace_id,
+        span_id=spans.span_id,
+        parent_id=spans.parent_id,
+        name=spans.name,
+        kind=spans.kind,
+        status=spans.status,
+        start=spans.start,
+        end=spans.end,
+        failed=failed_http(spans.attributes, spans.attribute_offsets),
+        peer=peers(spans.attributes, spans.attribute_offsets, spans.kind),
     ), refused
 
 

@@ -1,4 +1,4 @@
-"""Whom a client span calls, by its attributes ``peer.service``, else ``server.address``: what names a callee that sends no spans."""
+"""Whom a client span calls, by ``peer.service``, else ``server.address``: the name of a callee that may send no spans."""
 
 from __future__ import annotations
 

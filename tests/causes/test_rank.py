@@ -141,5 +141,6 @@ def test_confidence_is_undecided_between_equals_and_grows_with_the_distance():
     equal = ranked({WEB: {OWN: 6.0}, CART: {OWN: 6.0}}, calls={})
     assert confidence(equal, 0) == confidence(equal, 1) == 0.5
     clear = ranked({WEB: {OWN: 8.0}, CART: {OWN: 2.0}}, calls={})
-    assert confidence(clear, 0) > 0.7 > 0.3 > confidence(clear, 1)
+    assert confidence(clear, 0) > 0.7
+    assert confidence(clear, 1) < 0.3
     assert confidence(ranked({WEB: {OWN: 8.0}}), 0) == 1.0

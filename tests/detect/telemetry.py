@@ -58,7 +58,15 @@ def _requests(k: int, faulty: bool, rng: np.random.Generator) -> tuple[bytes, by
         work, query = int(20 * slow * MS), int(5 * MS)
 
         def span(
-            service: str, id_: int, parent: int, name: str, kind: int, a: int, b: int, error: bool = False
+            service: str,
+            id_: int,
+            parent: int,
+            name: str,
+            kind: int,
+            a: int,
+            b: int,
+            error: bool = False,
+            trace: str = trace,
         ) -> None:
             spans[service].append(
                 {
@@ -68,9 +76,12 @@ def _requests(k: int, faulty: bool, rng: np.random.Generator) -> tuple[bytes, by
                 }
             )  # fmt: skip
 
-        def log(service: str, id_: int, text: str, severity: int) -> None:
+        def log(service: str, id_: int, body: str, severity: int, trace: str = trace, time: int = start) -> None:
             logs[service].append(
-                {"timeUnixNano": str(start), "traceId": trace, "spanId": f"{id_:016x}", "severityNumber": severity, "body": {"stringValue": text}}
+                {
+                    "timeUnixNano": str(time), "traceId": trace, "spanId": f"{id_:016x}", "severityNumber": severity,
+                    "body": {"stringValue": body},
+                }
             )  # fmt: skip
 
         whole = start + work + query + 4 * MS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_an_open_anomaly_stays_open_at_lower_scores_and_is_updated_seldom():
     said = story.windows(OPEN, *[STAY] * 30)
     assert [a.state for a in said] == ["open"] + ["update"] * 10
     times = [unix_ns(a.window.end) for a in said]
-    assert all(b - a >= UPDATE_EVERY for a, b in zip(times, times[1:], strict=False))
+    assert all(b - a >= UPDATE_EVERY for a, b in pairwise(times))
     assert [a.version for a in said] == list(range(1, 12))
     assert len({a.anomaly_id for a in said}) == 1
     assert len({a.onset for a in said}) == 1

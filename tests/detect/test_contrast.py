@@ -95,7 +95,7 @@ def test_the_gain_of_newer_windows_may_grow_beyond_all_bounds(rng, monkeypatch):
     drive(120, rng, same)
 
 
-def test_a_count_enters_the_baseline_late(monkeypatch):
+def test_a_count_enters_the_baseline_late():
     found = Contrast(_calm())
     found.grow(np.zeros(1, np.int32))
     found.add(T, np.array([0]), np.array([5.0]))

@@ -76,6 +76,13 @@ def test_when_the_whole_environment_is_silent_nobody_is_missing():
     assert not any(cluster.live(900, db=()))
 
 
+def test_what_was_missing_before_is_not_told_while_the_whole_environment_is_silent():
+    cluster = Cluster()
+    cluster.live(600, *PODS)
+    assert cluster.live(240, *PODS[:2])[-1]
+    assert not any(cluster.live(300, db=())[13:])
+
+
 def test_silence_of_one_environment_is_measured_by_its_own_instances():
     cluster = Cluster(environments=("prod", "test"))
     cluster.live(600, *PODS)

@@ -45,7 +45,7 @@ class Life:
 
 
 def noisy(rng: np.random.Generator, n: int, level: float = 100.0, spread: float = 5.0) -> list[float]:
-    return (level + spread * rng.normal(size=n)).tolist()
+    return [float(x) for x in level + spread * rng.normal(size=n)]
 
 
 def lived(rng: np.random.Generator, cadence: int = 10 * SECOND, hours: float = 1.0) -> Life:
@@ -169,7 +169,7 @@ def test_a_suspect_owner_teaches_no_unusual_values(rng, suspect):
     if suspect:
         life.suspicion.advance(life.now, np.array([8.0]))
     life.give(*noisy(rng, 60, 400.0))
-    assert (life.levels.ordered[0, :RING].max() > 300.0) is not suspect
+    assert bool(life.levels.ordered[0, :RING].max() > 300.0) is not suspect
 
 
 def test_a_suspect_owner_still_teaches_usual_values(rng):
@@ -209,7 +209,7 @@ def test_series_are_judged_by_themselves_alone(rng):
 def test_when_a_deviation_enters_the_tail_does_not_depend_on_the_times_of_other_series():
     """Both series are of one window; one is scraped at its start, the other 5 s later."""
 
-    def own(both: bool) -> list[float]:
+    def own(both: bool) -> list[Any]:
         life, out = Life(2), []
         for k in range(120):
             window = T + k * 10 * SECOND

@@ -1,4 +1,4 @@
-"""The whole of detect on the telemetry of a small shop: what it finds, and that no interleaving or restart changes it."""
+"""The whole of detect on the telemetry of a small shop: what it finds; no interleaving or restart changes it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def telemetry():
 
 
 def content(found: Findings) -> Any:
-    arrays = (found.terms, found.visits, found.edge_terms, found.calls)
+    arrays = (found.terms, found.visits, found.failed, found.edge_terms, found.calls)
     return (
         found.tenant, found.environment, found.time, found.services, found.edges, found.notes, found.totals,
         [encode(a) for a in found.anomalies], [(a.shape, a.tobytes()) for a in arrays],

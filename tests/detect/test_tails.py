@@ -21,7 +21,10 @@ GRID = [
 
 def brute(k: int, n: int, a: float, b: float) -> float:
     """-log10 P(K >= k), summed term by term in log space."""
-    terms = [gammaln(n + 1) - gammaln(i + 1) - gammaln(n - i + 1) + betaln(i + a, n - i + b) - betaln(a, b) for i in range(k, n + 1)]  # fmt: skip
+    terms = [
+        gammaln(n + 1) - gammaln(i + 1) - gammaln(n - i + 1) + betaln(i + a, n - i + b) - betaln(a, b)
+        for i in range(k, n + 1)
+    ]
     return float(-logsumexp(terms) / math.log(10))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
+from aiops.findings import GAP, UNREACHABLE, Findings
 from aiops.incidents.lifecycle import Policy
 from aiops.incidents.stage import Respond
 from aiops.records import rfc3339, unix_ns
@@ -26,7 +28,7 @@ def lived(*terms, seconds: float = CONFIRM) -> World:
     return world
 
 
-# ---- opening ----------------------------------------------------------------------------------------------------------
+# ---- opening -------------------------------------------------------------------------------------------------
 
 
 def test_a_quiet_world_has_no_incidents():
@@ -63,7 +65,7 @@ def test_weak_evidence_of_two_neighbours_adds_up():
     assert lived({"spam": {"own": half}, "cart": {"own": half}}).said == []
 
 
-# ---- who belongs together ---------------------------------------------------------------------------------------------
+# ---- who belongs together ------------------------------------------------------------------------------------
 
 
 def test_symptoms_of_neighbours_join_the_incident():
@@ -120,7 +122,7 @@ def test_a_neighbours_fault_that_begins_after_an_incident_has_settled_is_another
     assert "db" in second.services
 
 
-# ---- versions ---------------------------------------------------------------------------------------------------------
+# ---- versions ------------------------------------------------------------------------------------------------
 
 
 def test_versions_rise_one_by_one_and_only_when_there_is_news():
@@ -170,7 +172,7 @@ def test_its_id_is_that_of_its_first_anomaly():
     assert len(ids) == 1
 
 
-# ---- closing and coming back ------------------------------------------------------------------------------------------
+# ---- closing and coming back ---------------------------------------------------------------------------------
 
 
 def test_an_incident_is_resolved_after_a_quiet():
@@ -243,7 +245,7 @@ def test_the_same_cause_much_later_is_another_incident():
     assert {i.episode for i in world.latest.values()} == {1}
 
 
-# ---- changes ----------------------------------------------------------------------------------------------------------
+# ---- changes -------------------------------------------------------------------------------------------------
 
 
 def with_change(service: str, before: int, arrival: int | None = None) -> World:
@@ -299,7 +301,7 @@ def test_a_change_that_is_told_twice_counts_once():
     assert len(world.only.changes) == 1
 
 
-# ---- determinism ------------------------------------------------------------------------------------------------------
+# ---- determinism ---------------------------------------------------------------------------------------------
 
 
 def story(world: World, k: int) -> None:
@@ -337,6 +339,45 @@ def test_findings_handed_over_together_give_what_they_give_one_by_one():
         together.process([findings(T + (k + 1) * WINDOW, terms)])
     out = together.advance(DETECT, due(T + 40 * WINDOW))
     assert out.incidents == plain.said
+
+
+def part(found: Findings, services: list[str]) -> Findings:
+    """What the detect partition of these services says: edges into them, and calls of theirs that reach nobody."""
+    rows, pairs = (
+        [found.services.index(s) for s in services],
+        [k for k, e in enumerate(found.edges) if set(e) & set(services)],
+    )
+    terms, calls = found.edge_terms.copy(), found.calls.copy()
+    for k, (caller, callee) in enumerate(found.edges):
+        if callee not in services:
+            terms[k, GAP], calls[k] = np.nan, 0.0
+        if caller not in services:
+            terms[k, UNREACHABLE] = 0.0
+    return Findings(
+        found.tenant, found.environment, found.time, services, found.terms[rows], found.visits[rows], found.failed[rows],
+        [found.edges[k] for k in pairs], terms[pairs], calls[pairs],
+        {key: note for key, note in found.notes.items() if key[0] in services},
+        [a for a in found.anomalies if a.service in services], found.totals,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_how_services_are_spread_over_detect_partitions_changes_no_byte(swapped):
+    whole, halves = World(), World(Respond([DETECT, "findings/1"]))
+    for k in range(60):
+        time = T + (k + 1) * WINDOW
+        terms = {**CART, "web": {"errors": 6.0}} if 12 <= k < 40 else {}
+        edges = {("web", "cart"): {"gap": 4.0, "unreachable": 3.0}} if 12 <= k < 40 else {}
+        found = [anomaly("web", time, signal="b"), anomaly("cart", time, signal="a")] if k == 13 else []
+        whole.window(terms, edges=edges, anomalies=found)
+        all_ = findings(time, terms, edges, found)
+        parts = [part(all_, ["cart", "mta", "pay"]), part(all_, ["db", "spam", "web"])]
+        for p in parts[::-1] if swapped else parts:
+            halves.respond.process([p])
+        halves.respond.advance("findings/1", due(time))
+        halves.said += halves.respond.advance(DETECT, due(time - WINDOW)).incidents
+    assert halves.bytes() == whole.bytes()
+    assert whole.only.state == "resolved"
 
 
 def test_nothing_is_taken_before_it_is_due():

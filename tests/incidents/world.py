@@ -1,4 +1,4 @@
-"""A small world whose findings are made by hand: shop (web -> cart -> db, web -> pay) and, apart, mail (mta -> spam)."""
+"""A small world of findings made by hand: a shop (web -> cart -> db, web -> pay) and, apart, mail (mta -> spam)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def findings(
         (s, t): Note(f"{t} of {s} is {value}", "trace") for s, of in terms.items() for t, value in of.items()
     }
     return Findings(
-        tenant, environment, time, list(names), table, np.full(len(names), 30.0), list(EDGES), of_edges,
+        tenant, environment, time, list(names), table, np.full(len(names), 30.0), np.zeros(len(names)),
+        list(EDGES), of_edges,
         np.full(len(EDGES), 20.0), notes, anomalies or [], TOTALS if totals is None else totals,
     )  # fmt: skip
 

@@ -63,6 +63,14 @@ def test_a_single_value_comes_back_as_it_is(value):
     assert _total(summed([value])) == value
 
 
+@pytest.mark.parametrize("distance", range(0, 200, 7))
+def test_values_of_any_distance_add_up_in_either_order(distance):
+    for small, great in ((3.0, 5.0 * 2.0**distance), (-3.0, 5.0 * 2.0**distance)):
+        one, other = summed([small, great]), summed([great, small])
+        assert one.tobytes() == other.tobytes()
+        assert _total(one) == math.fsum([small, great])
+
+
 def test_small_values_survive_a_great_one_that_cancels():
     assert _total(summed([1e15, 0.125, -1e15])) == 0.125
     assert _total(summed([-(2.0**52), 2.0**-20])) == math.fsum([-(2.0**52), 2.0**-20])

@@ -24,7 +24,7 @@ class Point(NamedTuple):
     series: int
     time: int
     value: float
-    count: float = 1.0
+    measured: float = 1.0
     start: int = 0
     stale: bool = False
     buckets: tuple[float, ...] = ()
@@ -48,7 +48,7 @@ def batch(points: list[Point]) -> MetricBatch:
         np.array([p.time for p in points], np.int64),
         np.array([p.start for p in points], np.int64),
         np.array([p.value for p in points], np.float64),
-        np.array([p.count for p in points], np.float64),
+        np.array([p.measured for p in points], np.float64),
         np.array([p.stale for p in points], bool),
         offsets,
         np.array([b for p in points for b in p.buckets], np.float64),
@@ -89,7 +89,7 @@ points = st.builds(
     series=st.integers(0, len(IDENTITIES) - 1),
     time=st.integers(1, 4),
     value=values,
-    count=st.integers(0, 3).map(float) | st.just(1e18),
+    measured=st.integers(0, 3).map(float) | st.just(1e18),
     start=st.integers(0, 2),
     stale=st.sampled_from([False, False, False, True]),
     buckets=st.sampled_from([(), (0.0, 1.0, 2.0), (2.0, 0.0, 0.0), (1.0, 1e18, 3.0)]),
@@ -121,7 +121,7 @@ def test_series_come_in_ascending_order_of_identity_however_many():
 
 def test_a_cell_counts_its_points_and_keeps_least_greatest_first_and_last():
     found, _ = cell(
-        [Point(0, t, v, count=c, start=s) for t, v, c, s in [(5, 2.0, 7, 1), (3, 9.0, 4, 2), (8, -1.0, 5, 3)]]
+        [Point(0, t, v, measured=c, start=s) for t, v, c, s in [(5, 2.0, 7, 1), (3, 9.0, 4, 2), (8, -1.0, 5, 3)]]
     )
     names = ("points", "min", "max", "first_time", "first", "last_time", "last", "first_count", "last_count", "count")
     assert [float(found[n]) for n in names] == [3, -1.0, 9.0, 3, 9.0, 8, -1.0, 4, 5, 16]
@@ -131,6 +131,14 @@ def test_a_cell_counts_its_points_and_keeps_least_greatest_first_and_last():
 def test_of_equal_times_the_greater_value_is_the_last_and_the_smaller_the_first():
     found, _ = cell([Point(0, 1, 2.0), Point(0, 1, 7.0), Point(0, 1, 5.0)])
     assert (found["first"], found["last"]) == (2.0, 7.0)
+
+
+def test_of_equal_points_the_later_start_and_then_the_greater_vector_is_the_last():
+    twins = [Point(2, 1, 2.0, 3.0, start, False, v) for start, v in [(7, (1.0, 2.0)), (9, (1.0, 0.0)), (9, (0.0, 5.0))]]
+    for order in (twins, twins[::-1], [twins[1], twins[0], twins[2]]):
+        found, vector = cell(order)
+        assert (found["start"], vector) == (9, [1.0, 0.0])
+        assert merged([[p] for p in order]) == merged([order])
 
 
 def test_the_mean_is_that_of_the_exact_sum(rng):

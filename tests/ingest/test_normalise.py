@@ -27,6 +27,11 @@ def test_an_implausible_time_becomes_the_arrival_and_is_counted(time):
     assert (out.time[0], out.newest[0], out.replaced[0]) == (NOW, NOW, 1)
 
 
+@pytest.mark.parametrize("time", [0, -1])
+def test_no_time_is_no_time_also_in_the_first_days_of_the_epoch(time):
+    assert one(time, arrival=1000).time[0] == 1000
+
+
 def test_each_item_is_judged_by_the_arrival_of_its_own_message():
     message = np.array([0, 1, 2], np.int32)
     out = plausible_times(np.full(3, NOW), message, np.array([NOW, NOW + PAST + 1, NOW - FUTURE - 1]))

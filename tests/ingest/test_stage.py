@@ -103,10 +103,12 @@ def metric_content(parts: list[Any]) -> list[Any]:
     if found is None:
         return []
     series, cells, offsets, buckets, described = found
-    return [
-        (int(s), cells[i].tobytes(), buckets[offsets[i] : offsets[i + 1]].tobytes(), described[i][0].table.describe(int(described[i][0].codes[described[i][1]])))
-        for i, s in enumerate(series.tolist())
-    ]  # fmt: skip
+    out = []
+    for i, identity in enumerate(series.tolist()):
+        part, row = described[i]
+        info = part.table.describe(int(part.codes[row]))
+        out.append((identity, info, cells[i].tobytes(), buckets[offsets[i] : offsets[i + 1]].tobytes()))
+    return out
 
 
 def sealed(outputs: list[IngestOutput]) -> list[Any]:
@@ -120,22 +122,31 @@ def sealed(outputs: list[IngestOutput]) -> list[Any]:
 
 def items(outputs: list[IngestOutput]) -> list[Any]:
     """What was routed on by trace, in order, by names."""
-    out = []
+    out: list[Any] = []
     for found in outputs:
         if found.items is None:
             continue
         names, spans, logs = found.items.services, found.items.spans, found.items.logs
         if spans is not None:
-            for i in range(len(spans.end)):
-                out.append(
-                    (int(spans.offset[i]), names[spans.service[i]], spans.operations.raw[spans.name[i]], *spans.trace[i].tolist(), int(spans.span[i]), int(spans.start[i]), int(spans.end[i]))
-                )  # fmt: skip
+            columns: Any = (
+                spans.offset,
+                spans.trace,
+                spans.span,
+                spans.parent,
+                spans.kind,
+                spans.error,
+                spans.start,
+                spans.end,
+            )
+            texts = zip(spans.service.tolist(), spans.name.tolist(), strict=True)
+            told = [(names[service], spans.operations.raw[name]) for service, name in texts]
+            out += zip(told, *(c.tolist() for c in columns), strict=True)
         if logs is not None:
-            for i in range(len(logs.time)):
-                out.append(
-                    (int(logs.offset[i]), names[logs.service[i]], logs.shapes.texts[logs.shape[i]], *logs.trace[i].tolist(), int(logs.time[i]), bool(logs.error[i]))
-                )  # fmt: skip
-    return out
+            columns = (logs.offset, logs.trace, logs.span, logs.error, logs.time)
+            texts = zip(logs.service.tolist(), logs.shape.tolist(), strict=True)
+            told = [(names[service], logs.shapes.texts[shape]) for service, shape in texts]
+            out += zip(told, *(c.tolist() for c in columns), strict=True)
+    return [repr(item) for item in out]
 
 
 def run(signal: str, messages: list[Message], size: int, ingest: Ingest | None = None, end: int = END):
@@ -204,11 +215,11 @@ def test_the_oldest_needed_message_is_the_oldest_of_any_kind_of_point():
 
 def test_nothing_is_needed_when_nothing_is_open():
     ingest = Ingest("raw/0", "logs")
-    assert ingest.needed_from is None
+    needed = [ingest.needed_from]
     ingest.process([Message(3, START, log_message("a", [(START, "x", 9)]))])
-    assert ingest.needed_from == 3
+    needed.append(ingest.needed_from)
     ingest.advance(END)
-    assert ingest.needed_from is None
+    assert [*needed, ingest.needed_from] == [None, 3, None]
 
 
 @pytest.mark.parametrize(("lag", "late"), [(0, 0), (WINDOW + LATENESS - 1, 0), (WINDOW + LATENESS, 1)])
@@ -248,7 +259,11 @@ def test_a_tick_never_turns_a_clock_back():
 def test_a_repeat_is_counted_and_not_summed():
     ingest = Ingest("raw/0", "metrics")
     value = metric_message("a", [("cpu", START, 2.0)])
-    outputs = [ingest.process([Message(0, START, value), Message(1, START + 4 * SECOND, value)]), ingest.process([Message(2, START + 5 * SECOND, value)]), ingest.advance(END)]  # fmt: skip
+    outputs = [
+        ingest.process([Message(0, START, value), Message(1, START + 4 * SECOND, value)]),
+        ingest.process([Message(2, START + 5 * SECOND, value)]),
+        ingest.advance(END),
+    ]
     assert ingest.counters.repeats == 2
     assert [r.metrics[0].cells["points"].tolist() for out in outputs for r in out.rows] == [[1]]
     assert ingest.counters.items == 1

@@ -101,8 +101,9 @@ def record_array(records: list[Record], tables: Tables) -> Any:
     return np.array(out, RECORD)
 
 
-def by_names(rows: TraceRows) -> dict[str, Any]:
+def by_names(rows: TraceRows | None) -> dict[str, Any]:
     """Rows free of codes and of their order."""
+    assert rows is not None
     services, names = [name for _, name in rows.services], [raw.decode() for raw in rows.operations]
 
     def two(keys: Any, counts: Any, second: list[str]) -> Any:

@@ -67,7 +67,7 @@ def when(thing: Any) -> int:
 
 
 def streams(rng: np.random.Generator, traces: int = 40) -> dict[str, list[Any]]:
-    """Items of three minutes, each source in its order of arrival, up to 9 s late; some traces are long or have gaps."""
+    """Three minutes, each source in its order of arrival, up to 9 s late; some traces are long, or have gaps."""
     things: dict[str, list[tuple[int, Any]]] = {source: [] for source in SOURCES}
 
     def send(source: str, thing: Any) -> None:

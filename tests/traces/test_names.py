@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aiops.traces.names import LONGEST, operation
+from aiops.traces.names import LONGEST, operation, peer
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,22 @@ def test_names_that_differ_in_ids_only_are_one_operation():
 
 def test_a_name_is_cut():
     assert len(operation(b"x" * 5000)) == LONGEST
+
+
+@pytest.mark.parametrize(
+    "name", [b"10.0.0.7", b"10.0.0.7:8080", b"::1", b"fe80::1", b"[fe80::1]:80", b"localhost", b""]
+)
+def test_a_bare_address_names_no_service(name):
+    assert peer(name) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "service"),
+    [
+        (b"db1", "db1"), (b"cafe", "cafe"), (b"feed2", "feed2"), (b"redis.cache.svc", "redis"),
+        (b"api.stripe.com.", "api.stripe.com"),
+        (b"orders.shop.svc.cluster.local", "orders"),
+    ],
+)  # fmt: skip
+def test_a_name_that_looks_like_a_number_is_still_a_name(name, service):
+    assert peer(name) == service

@@ -9,6 +9,7 @@ from aiops.columns import CLIENT, SERVER
 from aiops.signals import CALL, LOG, OP, STEM
 from aiops.traces import rows as rows_module
 from aiops.traces.assemble import Counters
+from aiops.traces.durations import duration_bin
 from aiops.traces.rows import Tables, trace_rows
 from tests.traces.reference import MS, Expected, Record, Span, by_names, random_traces, record_array, span_array
 
@@ -56,7 +57,7 @@ def test_a_cycle_is_one_visit_whatever_comes_first():
     tail = Span(1, 9, 2, 8 * MS, 9 * MS, "a", "tail", INTERNAL)
     outcomes = [
         joined(spans)
-        for spans in ([*ring, tail], [tail, *ring], ring[::-1] + [tail], [ring[1], tail, ring[2], ring[0]])
+        for spans in ([*ring, tail], [tail, *ring], [*ring[::-1], tail], [ring[1], tail, ring[2], ring[0]])
     ]
     assert all(outcome == outcomes[0] for outcome in outcomes)
     assert outcomes[0]["op"] == {("a", "n1"): (1, 0)}
@@ -74,7 +75,7 @@ def test_own_time_is_the_time_in_which_no_child_was_at_work():
     skewed = Span(1, 6, 1, -400 * MS, -300 * MS, "d", "y", SERVER)
     assert Expected([parent, *parallel, inside, outlives, skewed], []).own[parent] == 30 * MS
     found = joined([parent, *parallel, inside, outlives, skewed])
-    assert found["own"]["a", "x", int(rows_module.duration_bin(30 * MS))] == 1
+    assert found["own"]["a", "x", int(duration_bin(30 * MS))] == 1
 
 
 def test_many_children_are_joined(rng):
@@ -94,7 +95,7 @@ def test_a_call_that_no_span_of_another_service_answers_is_missing():
     found = joined([server, answered, lost, answer])
     assert found["call"] == {("a", "call"): (2, 1)}
     assert found["edge"] == {("a", "b"): (1, 1)}
-    assert found["gap"] == {("a", "b", int(rows_module.duration_bin(2 * MS))): 1}
+    assert found["gap"] == {("a", "b", int(duration_bin(2 * MS))): 1}
 
 
 def test_a_visit_is_a_set_of_events_with_multiplicities_up_to_four():
@@ -104,7 +105,8 @@ def test_a_visit_is_a_set_of_events_with_multiplicities_up_to_four():
     records = [Record(1, 1, 0, "a", "cart loaded"), Record(1, 1, 0, "a", "cart saved", error=True)]
     visits = joined(spans, records)["visit"]
     assert visits["a", frozenset({
-        ((OP, b"x", "", b"", False), 1), ((CALL, b"query", "", b"", False), 4), ((CALL, b"query", "db", b"select", False), 1),
+        ((OP, b"x", "", b"", False), 1), ((CALL, b"query", "", b"", False), 4),
+        ((CALL, b"query", "db", b"select", False), 1),
         ((LOG, b"cart loaded", "", b"", False), 1), ((STEM, b"cart", "", b"", False), 1),
         ((LOG, b"cart saved", "", b"", True), 1), ((STEM, b"cart", "", b"", True), 1),
     })] == 1  # fmt: skip

@@ -1,0 +1,99 @@
+"""A recording driven through the engine in different ways, for the tests that say the incidents must not care.
+
+``python -m tests.replaying FOLDER`` prints the digest of the last incidents, for comparison with another process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from aiops.detect.stage import Detect
+from aiops.engine import Engine, Step
+from aiops.incidents.stage import Respond
+from aiops.ingest.stage import Ingest, Message
+from aiops.recording import Recording
+from aiops.records import Incident, encode
+from aiops.traces.assemble import Assemble
+
+Order = list[tuple[str, Message]]
+
+
+def last_incidents(incidents: list[Incident]) -> bytes:
+    """The last version of each incident, sorted by id, as it would be written."""
+    last = {incident.incident_id: incident for incident in incidents}
+    return b"\n".join(encode(last[key]) for key in sorted(last))
+
+
+def in_order(recording: Recording) -> tuple[dict[str, str], Order]:
+    """Every file a source, messages in order of arrival."""
+    return recording.sources, [(s.source, s.message) for s in recording.messages()]
+
+
+def spread(recording: Recording, n: int, seed: int) -> tuple[dict[str, str], Order]:
+    """Every file spread at random over `n` sources, which are then read in random turns."""
+    parts = recording.split(n, seed)
+    draw = random.Random(seed)
+    waiting = {source: list(reversed(messages)) for source, messages in parts.items()}
+    order: Order = []
+    while names := [source for source, messages in waiting.items() if messages]:
+        source = draw.choice(names)
+        for _ in range(min(draw.randrange(1, 60), len(waiting[source]))):
+            order.append((source, waiting[source].pop()))
+    return {source: source.partition("/")[0] for source in parts}, order
+
+
+def replayed(sources: dict[str, str], order: Order, batch: int, restart_every: int = 0, ticks: bool = False) -> bytes:
+    """The last incidents of messages taken in by `batch` at a time; every so many steps, every stage is restarted."""
+    engine, incidents, taken = Engine(sources), [], {source: [] for source in sources}
+    for number, chunk in enumerate(_chunks(order, batch), 1):
+        together: dict[str, list[Message]] = {}
+        for source, message in chunk:
+            together.setdefault(source, []).append(message)
+        for source, messages in together.items():
+            taken[source].extend(messages)
+            incidents += engine.process(source, messages).incidents
+        if ticks:
+            incidents += engine.idle(chunk[-1][1].arrival).incidents
+        if restart_every and number % restart_every == 0:
+            incidents += restarted(engine, taken).incidents
+    incidents += engine.end(max(message.arrival for _, message in order)).incidents
+    return last_incidents(incidents)
+
+
+def restarted(engine: Engine, taken: dict[str, list[Message]]) -> Step:
+    """Every stage replaced by a new one, as after a crash: ingest re-reads its messages, the others take their snapshot."""
+    step = Step()
+    if engine.assemble is not None:
+        old = engine.assemble
+        engine.assemble = Assemble(old.source, list(old.clocks.state()))
+        engine.assemble.restore(old.snapshot())
+        assert engine.assemble.snapshot() == old.snapshot()
+    detect, respond = engine.detect, engine.respond
+    engine.detect = Detect(list(detect.clocks.state()))
+    engine.detect.restore(detect.snapshot(), detect._waiting)
+    assert engine.detect.snapshot() == detect.snapshot()
+    engine.respond = Respond(list(respond.clocks.state()), config_hash=engine.config.digest())
+    engine.respond.restore(respond.snapshot(), respond._findings)
+    assert engine.respond.snapshot() == respond.snapshot()
+    for source, ingest in list(engine.ingest.items()):
+        engine.ingest[source] = Ingest(source, ingest.signal, closed_until=ingest.clock)
+        if ingest.needed_from is not None:
+            again = [m for m in taken[source] if m.offset >= ingest.needed_from]
+            out = engine.ingest[source].process(again)
+            assert not out.rows, "a restarted ingest sealed a window again"
+            engine._ingested(source, out, step)
+    return step
+
+
+def _chunks(order: Order, batch: int) -> Iterator[Order]:
+    for start in range(0, len(order), batch):
+        yield order[start : start + batch]
+
+
+if __name__ == "__main__":
+    sources, order = in_order(Recording(Path(sys.argv[1])))
+    print(hashlib.sha256(replayed(sources, order, 64, ticks=True)).hexdigest())
