@@ -30,7 +30,7 @@ _R = np.uint64(47)
 
 
 @njit(inline="always")
-def _word(data: Any, i: Any) -> Any:
+def word(data: Any, i: Any) -> Any:
     """Eight bytes as a little-endian integer; LLVM merges this into one unaligned load."""
     return (
         np.uint64(data[i])
@@ -66,7 +66,7 @@ def murmur(data: Any, start: Any, end: Any, key: Any) -> Any:
     h = key ^ ((last - i) * _M)
     pad, step = key * np.uint64(0xFF51AFD7ED558CCD), (key * np.uint64(0xC4CEB9FE1A85EC53)) | _U1
     while i + _U8 <= last:
-        k = (_word(data, i) ^ pad) * _M
+        k = (word(data, i) ^ pad) * _M
         pad += step
         h = (h ^ ((k ^ (k >> _R)) * _M)) * _M
         i += _U8
@@ -93,6 +93,38 @@ def _hash64(data: Any, start: Any, end: Any, key: Any) -> Any:
 def hash64(text: Slices, key: int = DEFAULT_KEY) -> U64:
     """Identity of every slice: uint64, shape (n,), never 0."""
     out: U64 = _hash64(text.data, text.start, text.end, np.uint64(key))
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _wide_hash64(data: Any, start: Any, end: Any, key: Any) -> Any:
+    out = np.empty(len(start), np.uint64)
+    step = np.uint64(32)
+    for row in range(len(start)):
+        i, last = np.uint64(start[row]), np.uint64(end[row])
+        a, b, c, d = key, key ^ _M, ~key, ~key ^ _M
+        while i + step <= last:
+            a = (a ^ word(data, i)) * _M
+            b = (b ^ word(data, i + _U8)) * _M
+            c = (c ^ word(data, i + np.uint64(16))) * _M
+            d = (d ^ word(data, i + np.uint64(24))) * _M
+            a ^= a >> _R
+            b ^= b >> _R
+            c ^= c >> _R
+            d ^= d >> _R
+            i += step
+        out[row] = mix(mix(mix(mix(a) ^ b) ^ c) ^ d ^ murmur(data, i, last, key))
+    return out
+
+
+def wide_hash64(text: Slices, key: int = DEFAULT_KEY) -> U64:
+    """Another hash of every slice, three times faster where slices are long: for look-ups, never for what is written.
+
+    Returns
+    -------
+    uint64 array, shape (n,), never 0
+    """
+    out: U64 = _wide_hash64(text.data, text.start, text.end, np.uint64(key))
     return out
 
 

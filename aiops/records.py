@@ -108,7 +108,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """A hypothesis about the root cause: a state change of ``service``, with a calibrated ``confidence`` in [0, 1]."""
+    """A hypothesis about the root cause: a state change of ``service``.
+
+    ``confidence`` is its share of the evidence for itself and its strongest rival: .5 is undecided, 1 without a rival.
+    It is not yet a calibrated probability.
+    """
 
     rank: int
     service: str
@@ -215,8 +219,8 @@ class Incident(PublicRecord, frozen=True, kw_only=True):
     """The product: signals that belong together, what they harm, and the ranked causes with their evidence.
 
     Consumers upsert by ``incident_id`` and keep the greatest ``version``.  ``opened_at`` is the end of the window that
-    decided to open this episode, ``onset_at`` the earliest onset of a member.  ``settled`` tells that the causes will
-    change no more unless new members come.  ``no_confident_cause`` is an answer, not a failure.  ``members`` is
+    decided to open this episode, ``onset_at`` the earliest onset of a member.  ``settled`` tells that services
+    and causes will change no more.  ``no_confident_cause`` is an answer, not a failure.  ``members`` is
     bounded: ``members_truncated`` says how many are not listed, ``counts`` stays exact.
     """
 

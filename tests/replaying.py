@@ -48,7 +48,8 @@ def spread(recording: Recording, n: int, seed: int) -> tuple[dict[str, str], Ord
 
 def replayed(sources: dict[str, str], order: Order, batch: int, restart_every: int = 0, ticks: bool = False) -> bytes:
     """The last incidents of messages taken in by `batch` at a time; every so many steps, every stage is restarted."""
-    engine, incidents, taken = Engine(sources), [], {source: [] for source in sources}
+    engine, incidents = Engine(sources), list[Incident]()
+    taken: dict[str, list[Message]] = {source: [] for source in sources}
     for number, chunk in enumerate(_chunks(order, batch), 1):
         together: dict[str, list[Message]] = {}
         for source, message in chunk:
@@ -96,4 +97,4 @@ def _chunks(order: Order, batch: int) -> Iterator[Order]:
 
 if __name__ == "__main__":
     sources, order = in_order(Recording(Path(sys.argv[1])))
-    print(hashlib.sha256(replayed(sources, order, 64, ticks=True)).hexdigest())
+    sys.stdout.write(hashlib.sha256(replayed(sources, order, 64, ticks=True)).hexdigest() + "\n")

@@ -69,12 +69,14 @@ def test_another_cpu_feature_level(recording: Recording, expected: bytes) -> Non
     """NumPy rounds some functions differently where AVX2 and AVX-512 are missing; incidents must not."""
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": FEATURES}
     probe = "import json, numpy; print(json.dumps(numpy._core._multiarray_umath.__cpu_features__))"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", probe], capture_output=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", probe], capture_output=True, env=environment, check=True
+    )
     assert not json.loads(done.stdout).get("X86_V3"), "numpy did not give up the level that brings AVX2"
     command = [sys.executable, "-W", "ignore", "-m", "tests.replaying", str(recording.folder)]
     root = Path(__file__).resolve().parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=True)
-    assert done.stdout.strip() == hashlib.sha256(expected).hexdigest()
+    digest = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, check=True)
+    assert digest.stdout.strip() == hashlib.sha256(expected).hexdigest()
 
 
 def test_the_comparison_can_fail(recording: Recording, expected: bytes) -> None:

@@ -19,7 +19,7 @@ from aiops.signals import SECOND
 
 ADMIT = 180 * SECOND
 LEAK = 0.1
-DECAY = 0.9997  # of a baseline, per admitted window: three hours to half its weight where windows never cease
+DECAY = 0.9997  # of a baseline, per admitted window: six hours to half its weight where windows never cease
 LENGTHS = (60 * SECOND, 120 * SECOND)  # how much recent data is contrasted
 
 F64 = NDArray[np.float64]

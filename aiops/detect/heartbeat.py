@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.detect.anomalies import Candidate
-from aiops.detect.directory import Directory
+from aiops.detect.directory import OTHER, Directory
 from aiops.signals import SECOND
 
 GRACE = 30 * SECOND
@@ -23,9 +23,9 @@ SUSTAIN = 40 * SECOND  # instances must be missing for so long
 LOST = 0.7  # instances below the usual number
 SETTLE = 300 * SECOND  # after so long the smaller number is the usual one
 GAIN = 1.0 / 30.0  # of the usual number, per window
-PRIOR = 1e5  # windows of good conduct that a service is credited with: a loss scores 5 until it becomes a habit
+PRIOR = 3e5  # windows of good conduct that a service is credited with: a loss scores 5 or more until it becomes a habit
 LEARN = 30  # windows (5 min) of a service before its instances are missed
-FORGET = 24 * 3600 * SECOND  # instances silent for so long are forgotten
+MAX_INSTANCES = 200_000  # of a partition; those beyond it count as one of their service
 
 
 class Heartbeat:
@@ -41,10 +41,12 @@ class Heartbeat:
         self._ended: NDArray[np.int64] = np.full(64, -1)
         self._usual: dict[int, float] = {}
         self._missing: dict[int, int] = {}  # service -> since when
-        self._windows: dict[int, list[int]] = {}  # service -> [windows, windows with instances missing]
+        self._windows: dict[int, list[int]] = {}  # service -> [windows, times that instances were lost]
 
     def instance(self, service: int, name: str) -> int:
         """Code of an instance."""
+        if (service, name) not in self._codes and len(self._service) >= MAX_INSTANCES:
+            name = OTHER
         code = self._codes.setdefault((service, name), len(self._service))
         if code == len(self._service):
             self._service.append(service)
@@ -114,7 +116,7 @@ class Heartbeat:
         p = (windows[1] + 1) / (windows[0] + PRIOR)
         if now - since > SETTLE:
             self._usual[code] = alive
-            windows[1] += (now - since) // (10 * SECOND)
+            windows[1] += 1
             del self._missing[code]
         return -math.log10(p) if now - since >= SUSTAIN else 0.0
 

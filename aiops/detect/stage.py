@@ -71,7 +71,7 @@ class Detect:
 
     @property
     def clock(self) -> int:
-        """End of the last window that was processed, Unix ns: what this stage has reached for those behind it."""
+        """What this stage has reached for those behind it, Unix ns: every window due by then has been processed."""
         return self.clocks.merged
 
     def process(self, rows: WindowRows) -> None:
@@ -93,9 +93,12 @@ class Detect:
                 if first is None or due(first) > merged:
                     break
                 self._next = first
-            if first is not None and first - self._last_data > IDLE and self._next - self._last_data > IDLE:
+            if self._next - self._last_data > IDLE and self._last_data >= 0:
+                # All has been silent for long: go on at the next window that holds anything, once it is sure to be it.
+                if first is None or due(first) > merged:
+                    break
                 self._next = max(self._next, first)
-            if due(self._next) > merged or (first is None and self._next - self._last_data > IDLE):
+            if due(self._next) > merged:
                 break
             window, self._next = self._next, self._next + WINDOW
             out.extend(self._step(window, self._waiting.pop(window, {})))

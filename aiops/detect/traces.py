@@ -149,8 +149,9 @@ class TraceDetector:
             for k in range(1, n + 1):
                 code = self._event.get((*key, k))
                 if code is None:
-                    code = self._event[(*key, k)] = self.visits.event(service, bool(key[-1]))
+                    code = self.visits.event(service, bool(key[-1]))
                     if code >= 0:
+                        self._event[(*key, k)] = code
                         self._of_event.append((*key, k))
                 if code >= 0:
                     out.append(code)
@@ -335,8 +336,7 @@ class TraceDetector:
             "own": self.own.contrast.state(), "whole": self.whole.contrast.state(), "gap": self.gap.contrast.state(),
             "errors": self.errors.contrast.state(), "calls": self.calls.contrast.state(), "visits": self.visits.state(),
             "traffic": self.traffic.state(), "of_op": self._of_op, "of_call": self._of_call,
-            "peers": [[*k, sorted(v)] for k, v in sorted(self._peers.items())], "of_event": self._of_event,
-            "ignored_events": [list(k) for k, v in self._event.items() if v < 0], "known": self._known,
+            "peers": [[*k, sorted(v)] for k, v in sorted(self._peers.items())], "of_event": self._of_event, "known": self._known,
             "last": self._last, "cut": self._cut, "calls_now": self.calls_now,
         }  # fmt: skip
 
@@ -355,7 +355,6 @@ class TraceDetector:
         self._peers = defaultdict(set, {(s, name): set(peers) for s, name, peers in state["peers"]})
         self._of_event = [tuple(k) for k in state["of_event"]]
         self._event = {key: code for code, key in enumerate(self._of_event)}
-        self._event.update({tuple(k): -1 for k in state["ignored_events"]})
         self._known, self._last, self._cut = state["known"], state["last"], state["cut"]
         self.calls_now = state["calls_now"]
 

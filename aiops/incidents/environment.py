@@ -37,6 +37,7 @@ NEAR = 0.5  # weight of the strongest neighbour
 LOG_WEIGHT = 0.8  # of log rates, for opening
 REMEMBER = 180 * SECOND
 EDGE_LIFE = 24 * 3600 * SECOND  # an edge not seen for so long is no topology any more
+_FAILING = [RESOURCE, LOSS, NOVEL, ERRORS, HEARTBEAT, LOG, DOWN]
 
 
 class Environment:
@@ -84,6 +85,11 @@ class Environment:
             return 0.0
         near = max((float(self.strength[k]) for k in self.near(service) - taken), default=0.0)
         return float(self.strength[service]) + NEAR * near
+
+    def fails(self) -> NDArray[np.bool_]:
+        """Which services have active evidence, of their own or one call away, of more than slowness: bool, by service."""
+        own = self.evidence[:, _FAILING].max(1, initial=0.0) >= ACTIVE
+        return np.array([own[s] or any(own[k] for k in self.near(s)) for s in range(len(own))], bool)
 
     def began_after(self, service: int, time: int) -> bool:
         """Has the service strong evidence of its own that began after `time` (Unix ns)?"""

@@ -12,7 +12,6 @@ from aiops.signals import SECOND, WINDOW
 
 SILENT = 120 * SECOND
 SIGNALS = ("logs", "metrics", "traces")
-HEARD_FOR = 60 * SECOND  # a signal must have been heard in this many consecutive seconds' windows to be missed
 
 
 class Gaps:

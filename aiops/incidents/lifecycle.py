@@ -29,6 +29,8 @@ class Policy:
 
     open: float = 5.0
     hold: float = 0.6  # share of `open` to which strength may sink meanwhile
+    slow: float = 0.85  # share of `open` that slowness alone must still have when an incident opens
+    cause: float = 3.0  # score that the first cause of a new incident must have
     close: float = 2.5
     confirm: int = 30 * SECOND
     quiet: int = 60 * SECOND
@@ -97,6 +99,7 @@ class Lifecycle:
         self.open: list[Case] = []
         self.closed: list[Case] = []
         self._since: dict[int, int] = {}  # service -> since when its neighbourhood is strong
+        self._failed: set[int] = set()  # those of them in whose neighbourhood anything failed since then
 
     def advance(self, now: int, environment: Environment) -> tuple[list[Case], list[Case], list[Case]]:
         """Event time is `now`: cases that closed, that go on, and that opened (without id and causes)."""
@@ -140,7 +143,15 @@ class Lifecycle:
             elif around[s] < p.hold * p.open:
                 self._since.pop(s, None)
         at_once = np.maximum(environment.evidence[:, RESOURCE], environment.evidence[:, HEARTBEAT])
-        ready = [s for s, since in self._since.items() if now - since >= p.confirm or at_once[s] >= p.open]
+        # What failed meanwhile is an incident even if it pauses; what was slow and is so no longer is none.
+        fails = environment.fails()
+        self._failed = {s for s in self._since if s in self._failed or fails[s]}
+        ready = [
+            s
+            for s, since in self._since.items()
+            if (now - since >= p.confirm and (s in self._failed or around[s] >= p.slow * p.open))
+            or at_once[s] >= p.open
+        ]
         ready.sort(key=lambda s: (-around[s], environment.services[s]))
         out: list[Case] = []
         for s in ready:
@@ -162,15 +173,24 @@ class Lifecycle:
             out.append(case)
         return out
 
+    def withdraw(self, case: Case) -> None:
+        """Take back a case that was opened in this step: on a closer look nothing explains it yet."""
+        self.open.remove(case)
+
     def state(self) -> dict[str, Any]:
         """For a snapshot."""
-        return {"open": [_case(c) for c in self.open], "closed": [_case(c) for c in self.closed], "since": self._since}
+        return {
+            "open": [_case(c) for c in self.open],
+            "closed": [_case(c) for c in self.closed],
+            "since": self._since,
+            "failed": sorted(self._failed),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot."""
         self.open = [_of(c) for c in state["open"]]
         self.closed = [_of(c) for c in state["closed"]]
-        self._since = state["since"]
+        self._since, self._failed = state["since"], set(state["failed"])
 
 
 def _case(case: Case) -> dict[str, Any]:

@@ -157,8 +157,12 @@ class _State:
         for anomaly in found.anomalies:
             self.anomalies[anomaly.anomaly_id] = anomaly
         closed, going, opened = self.lifecycle.advance(now, environment)
-        for case in opened:
+        for case in list(opened):
             self._rank(case, respond.weights)
+            if not case.causes or case.causes[0].score < respond.policy.cause:
+                self.lifecycle.withdraw(case)
+                opened.remove(case)
+                continue
             self._name(case)
         for case in sorted(closed + going + opened, key=lambda c: (c.opened, c.incident_id)):
             self._members(case)

@@ -42,9 +42,9 @@ class MetricWindow:
         self.size = 0
         self._slots: NDArray[np.int32] = np.full(max(len(table), 64), -1, np.int32)
         self._codes: NDArray[np.int32] = np.empty(room, np.int32)
-        self._cells: NDArray[np.void] = np.zeros(room, CELL)
-        self._bucket_at: NDArray[np.int64] = np.full(room, -1, np.int64)
-        self._bucket_len: NDArray[np.int32] = np.zeros(room, np.int32)
+        self._cells: NDArray[np.void] = np.empty(room, CELL)
+        self._bucket_at: NDArray[np.int64] = np.empty(room, np.int64)
+        self._bucket_len: NDArray[np.int32] = np.empty(room, np.int32)
         self._buckets: NDArray[np.float64] = np.empty(0)
         self._buckets_used = 0
 
@@ -57,15 +57,15 @@ class MetricWindow:
         room = self.size + min(len(rows), len(self.table))
         if room > len(self._cells):
             room = max(room, 2 * len(self._cells))
-            self._codes = _grown(self._codes, room)
-            self._cells = _grown(self._cells, room)
-            self._bucket_at = _grown(self._bucket_at, room)
-            self._bucket_len = _grown(self._bucket_len, room)
+            self._codes = _grown(self._codes, room, self.size)
+            self._cells = _grown(self._cells, room, self.size)
+            self._bucket_at = _grown(self._bucket_at, room, self.size)
+            self._bucket_len = _grown(self._bucket_len, room, self.size)
         if len(batch.buckets):
             lengths = batch.bucket_offsets[rows + 1] - batch.bucket_offsets[rows]
             used = self._buckets_used + int(lengths.sum())
             if used > len(self._buckets):
-                self._buckets = _grown(self._buckets, max(used, 2 * len(self._buckets)))
+                self._buckets = _grown(self._buckets, max(used, 2 * len(self._buckets)), self._buckets_used)
         self.size, self._buckets_used = _add(
             rows, batch.series, time, batch.start, batch.value, batch.count, batch.stale, batch.bucket_offsets,
             batch.buckets, self.table.temporality, self._slots, self._codes, self._cells, self._bucket_at,
@@ -74,21 +74,28 @@ class MetricWindow:
 
     def rows(self) -> MetricRows:
         """The cells in ascending order of series identity."""
-        codes = self._codes[: self.size]
-        identity = self.table.identity[codes]
-        order = np.argsort(identity, kind="stable")
-        lengths = np.where(self._bucket_at[: self.size] >= 0, self._bucket_len[: self.size], 0)[order]
-        offsets = np.zeros(self.size + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
+        n = self.size
+        slots, codes = np.empty(n, np.int32), np.empty(n, np.int32)
+        if 4 * n > len(self.table):
+            _slots_in_order(self.table.order, self._slots, slots)
+        else:
+            slots[:] = np.argsort(self.table.identity[self._codes[:n]])
+        cells, offsets = np.empty(n, CELL), np.zeros(n + 1, np.int64)
+        _gather_cells(slots, self._codes, _words(self._cells), self._bucket_len, codes, _words(cells), offsets)
         buckets = np.empty(offsets[-1])
-        _gather(self._buckets, self._bucket_at[order], offsets, buckets)
-        return MetricRows(identity[order], codes[order], self._cells[order], offsets, buckets, self.table)
+        _gather(self._buckets, self._bucket_at, slots, offsets, buckets)
+        return MetricRows(self.table.identity[codes], codes, cells, offsets, buckets, self.table)
 
 
-def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
-    bigger = np.zeros(size, array.dtype)
-    bigger[: len(array)] = array
+def _grown(array: NDArray[Any], size: int, used: int) -> NDArray[Any]:
+    bigger = np.empty(size, array.dtype)  # what is behind `used` is cleared when it comes into use
+    bigger[:used] = array[:used]
     return bigger
+
+
+def _words(cells: NDArray[np.void]) -> NDArray[np.uint64]:
+    """Cells as rows of 64-bit words: numba copies these four times faster than records."""
+    return cells.view(np.uint64).reshape(len(cells), CELL.itemsize // 8)
 
 
 @njit(nogil=True, cache=True)
@@ -162,7 +169,7 @@ def _add(
     temporality: Any, slots: Any, codes: Any, cells: Any, bucket_at: Any, bucket_len: Any, pool: Any, size: Any,
     used: Any,
 ) -> Any:  # fmt: skip
-    one = np.zeros(1, cells.dtype)
+    one, nothing = np.zeros(1, cells.dtype), np.zeros(1, cells.dtype)
     point = one[0]
     for row in rows:
         code = series[row]
@@ -171,8 +178,7 @@ def _add(
             slot = slots[code] = size
             codes[slot] = code
             bucket_at[slot], bucket_len[slot] = -1, 0
-            cells[slot].points = 0
-            cells[slot].stale_time = 0
+            cells[slot] = nothing[0]
             size += 1
         cell = cells[slot]
         if stale[row]:
@@ -209,7 +215,28 @@ def _add(
 
 
 @njit(nogil=True, cache=True)
-def _gather(pool: Any, at: Any, offsets: Any, out: Any) -> None:
-    for row in range(len(at)):
+def _slots_in_order(order: Any, slots: Any, out: Any) -> None:
+    """Slots in use, in the order of their series."""
+    n = 0
+    for code in order:
+        if code < len(slots) and slots[code] >= 0:
+            out[n] = slots[code]
+            n += 1
+
+
+@njit(nogil=True, cache=True)
+def _gather_cells(slots: Any, codes: Any, cells: Any, lengths: Any, out_codes: Any, out: Any, offsets: Any) -> None:
+    for row in range(len(slots)):
+        slot = slots[row]
+        out_codes[row] = codes[slot]
+        offsets[row + 1] = offsets[row] + lengths[slot]
+        for k in range(cells.shape[1]):
+            out[row, k] = cells[slot, k]
+
+
+@njit(nogil=True, cache=True)
+def _gather(pool: Any, at: Any, slots: Any, offsets: Any, out: Any) -> None:
+    for row in range(len(slots)):
+        first = at[slots[row]]
         for k in range(offsets[row + 1] - offsets[row]):
-            out[offsets[row] + k] = pool[at[row] + k]
+            out[offsets[row] + k] = pool[first + k]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aiops.columns import Slices
 from aiops.identity import Interner, hash_bytes
 from aiops.ingest.shapes import shape_hashes, shape_text, stem
+from aiops.redact import redact
 
 MAX_SHAPES = 500_000
 
@@ -21,7 +22,7 @@ class ShapeTable:
     Attributes
     ----------
     texts : list of bytes
-        Shape of each code.
+        Shape of each code, secrets taken out.
     stems : list of bytes
         First constant words of each shape.
     """
@@ -53,7 +54,8 @@ class ShapeTable:
                 self._identity = bigger
             self._identity[len(self.texts) : self._codes.size] = hashes[fresh]
             for row in fresh.tolist():
-                shape = shape_text(text, row)
+                # Here, and not where a window is written: shapes of traced lines go on from here as well.
+                shape = redact(shape_text(text, row).decode("utf-8", "replace")).encode()
                 self.texts.append(shape)
                 self.stems.append(stem(shape))
         return codes

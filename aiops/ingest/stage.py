@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from aiops.columns import LogBatch, MetricBatch, Refusal, SpanBatch
 from aiops.identity import DEFAULT_KEY, combined, hash_bytes
+from aiops.ingest.by_window import rows_by_window
 from aiops.ingest.log_windows import LogWindow
 from aiops.ingest.message import messages as message_text
 from aiops.ingest.metric_windows import MetricWindow
@@ -119,6 +120,7 @@ class Ingest:
         self._key = key
         self._tables, self._shapes = Tables(key), ShapeTable()
         self._open: dict[int, _Open] = {}
+        self._expected = 0  # series in a window, by the last one: room that need not grow
         self._seen = SeenMessages()
         self._digests: NDArray[np.uint64] = np.empty(0, np.uint64)  # of the messages in hand
         self._service_codes: dict[tuple[str, str], int] = {}
@@ -172,7 +174,8 @@ class Ingest:
         for window, rows in self._windows(time, before, batch.message, fresh, finite):
             open_ = self._window(window, offsets[batch.message[rows]])
             if open_.metrics is None:
-                open_.metrics = MetricWindow(self._tables.series, max(256, min(len(self._tables.series), len(rows))))
+                expected = max(len(rows), min(self._expected, 16 * len(rows)))
+                open_.metrics = MetricWindow(self._tables.series, max(256, min(len(self._tables.series), expected)))
             open_.metrics.add(batch, time, rows)
             self._count(open_, service[rows])
 
@@ -244,16 +247,9 @@ class Ingest:
         usable: NDArray[np.bool_],
     ) -> list[tuple[int, NDArray[np.int64]]]:
         """Windows of the items that are on time, with their rows in order."""
-        if not len(time):
-            return []
-        start = time - time % WINDOW
-        on_time = start + (WINDOW + LATENESS) > before[message]
-        self.counters.late += int(np.count_nonzero(fresh & ~on_time))
-        keep = fresh & usable & on_time
-        first, last = int(start.min()), int(start.max())
-        if first == last and keep.all():
-            return [(first, np.arange(len(time)))]
-        return [(window, np.flatnonzero(keep & (start == window))) for window in np.unique(start[keep]).tolist()]
+        windows, late = rows_by_window(time, before, message, fresh, usable)
+        self.counters.late += late
+        return windows
 
     def _window(self, window: int, offsets: NDArray[np.int64]) -> _Open:
         open_ = self._open.get(window)
@@ -272,6 +268,8 @@ class Ingest:
         out.clock = self.clock
         for window in sorted(w for w in self._open if due(w) <= self.clock):
             open_ = self._open.pop(window)
+            if open_.metrics is not None:
+                self._expected = open_.metrics.size
             open_.fold()
             out.rows.append(
                 WindowRows(

@@ -182,7 +182,7 @@ def update(pod: Pod, now: float, noise: Iterator[float], chance: Iterator[float]
         total += 0.25
     pod.utilisation = min(1.0, total)
     rho = min(MAX_RHO, total + pod.node.stolen)
-    pod.slow = pod.stretch / (1.0 - rho * rho)
+    pod.slow = 1.0 / (1.0 - rho * rho)
     return collections
 
 

@@ -10,7 +10,7 @@ Examples
 ['gc_pause', 'code_error', 'cpu', 'bad_deploy', 'lost_pod']
 >>> signal, line = next(iter(simulation.batches()))
 >>> signal, line[:20]
-('logs', b'{"resourceLogs":[{"r')
+('traces', b'{"resourceSpans":[{"')
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class WorkStep:
         base = math.exp(self._mu + self._sigma * next(self._normal))
         busy = base * self._cpu
         pod.cpu_ms += busy * 1000.0
-        end = t + base - busy + busy * pod.slow
+        end = t + (base - busy + busy * pod.slow) * pod.stretch
         return stalled(pod, t, end) if pod.pauses else end
 
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from aiops import state
 from aiops.signals import WINDOW, Clocks, WindowRows, due
+from aiops.traces.complete import split_traces
 from aiops.traces.items import LogColumns, SpanColumns, TraceItems
-from aiops.traces.join import RECORD, SPAN, group_traces, tally
+from aiops.traces.join import RECORD, SPAN, tally
 from aiops.traces.names import operation, peer
 from aiops.traces.rows import Tables, trace_rows
 
@@ -115,23 +116,16 @@ class Assemble:
 
     def _step(self, window: int) -> WindowRows | None:
         """Window `window` is complete: split off the traces that nothing can be added to."""
-        spans = np.concatenate([self._open_spans, *self._spans.pop(window, [])])
-        records = np.concatenate([self._open_records, *self._records.pop(window, [])])
-        of_span, of_record, n = group_traces(spans, records)
-        first, last = np.full(n, np.iinfo(np.int64).max), np.full(n, -1, np.int64)
-        for codes, time in ((of_span, spans["end"]), (of_record, records["time"])):
-            np.minimum.at(first, codes, time)
-            np.maximum.at(last, codes, time)
-        old = first < window + WINDOW - HORIZON
-        complete = (last < window) | old
-        self.counters.cut_traces += int(np.count_nonzero(old & (last >= window)))
-        self.counters.traces += int(np.count_nonzero(complete))
-        done, done_records = complete[of_span], complete[of_record]
-        self._open_spans, self._open_records = spans[~done], records[~done_records]
+        spans = [self._open_spans, *self._spans.pop(window, [])]
+        records = [self._open_records, *self._records.pop(window, [])]
+        split = split_traces(spans, records, window, window + WINDOW - HORIZON)
+        self.counters.cut_traces += split.cut
+        self.counters.traces += split.traces
+        self._open_spans, self._open_records = split.open_spans, split.open_records
         self._next = window + WINDOW
-        if not done.any():
+        if not len(split.spans):
             return None
-        rows = trace_rows(spans[done], records[done_records], self.tables, self.counters)
+        rows = trace_rows(split.spans, split.records, self.tables, self.counters)
         return WindowRows(self.source, self.tenant, window - WINDOW, traces=rows)
 
     def _fresh(self, source: str, offset: NDArray[np.int64], rows: NDArray[np.void]) -> NDArray[np.void]:

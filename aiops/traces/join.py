@@ -42,37 +42,11 @@ RECORD = np.dtype(
         ("error", np.int64),
     ]
 )
-_ONE = np.uint64(1)
+_ONE, _EMPTY = np.uint64(1), np.uint64(0)
+_NEAR = np.uint64(31)  # slots near each other: four cache lines
+_ROW, _MORE, _UPPER = np.uint64(0x7FFF_FFFF), np.uint64(0x8000_0000), np.uint64(0xFFFF_FFFF_0000_0000)
 _SALTS = np.array([mix(np.uint64(1000 + k)) for k in range(8)], np.uint64)  # what kind of event a hash stands for
 LIMIT = 4  # multiplicities beyond it are not told apart
-
-
-@njit(nogil=True, cache=True)
-def group_traces(spans: Any, records: Any) -> Any:
-    """Dense trace codes: int32 (n_spans,), int32 (n_records,), and their number."""
-    n = len(spans) + len(records)
-    size = 1024
-    while size < 2 * n:
-        size *= 2
-    mask = np.uint64(size - 1)
-    table = np.full(size, -1, np.int32)
-    high, low = np.empty(n, np.uint64), np.empty(n, np.uint64)
-    codes = np.empty(n, np.int32)
-    n_traces = 0
-    for row in range(n):
-        if row < len(spans):
-            a, b = spans[row].trace_high, spans[row].trace_low
-        else:
-            a, b = records[row - len(spans)].trace_high, records[row - len(spans)].trace_low
-        slot = mix(a ^ mix(b)) & mask
-        while table[slot] >= 0 and not (high[table[slot]] == a and low[table[slot]] == b):
-            slot = (slot + _ONE) & mask
-        if table[slot] < 0:
-            table[slot] = n_traces
-            high[n_traces], low[n_traces] = a, b
-            n_traces += 1
-        codes[row] = table[slot]
-    return codes[: len(spans)], codes[len(spans) :], n_traces
 
 
 @njit(inline="always")
@@ -108,54 +82,77 @@ def _before(a: Any, b: Any, service: Any, name: Any) -> Any:
     return _sooner(a, b, service, name)
 
 
+@njit(inline="always")
+def _slot(near: Any, h: Any, step: Any, mask: Any) -> Any:
+    """Slot that is tried at `step`: first those near, then all, from a place of its own for each span of a huge trace."""
+    if step <= _NEAR:
+        return near | ((h + step) & _NEAR)
+    return ((h >> np.uint64(8)) + step) & mask
+
+
 @njit(nogil=True, cache=True)
 def join(spans: Any) -> Any:
-    """Index of spans by (trace, span id): the hash table, and which spans are repeats of another (bool (n,))."""
+    """Index of spans by (trace, span id): the hash table, and which spans are repeats of another (bool (n,)).
+
+    A slot holds the upper half of the hash, whether another span of the same id comes later on the way, and the row + 1;
+    0 where it is empty.  Without the hash, every neighbour that is passed on the way would cost a cache miss.  The first
+    slots tried are near those of the other spans of the trace, which mostly come one after the other.
+    """
     size = 1024
     while size < 2 * len(spans):
         size *= 2
     mask = np.uint64(size - 1)
-    table = np.full(size, -1, np.int32)
+    table = np.zeros(size, np.uint64)
     repeat = np.zeros(len(spans), np.bool_)
     for row in range(len(spans)):
         s = spans[row]
-        slot = mix(s.trace_high ^ s.trace_low ^ s.span) & mask
-        while table[slot] >= 0:
-            o = spans[table[slot]]
-            if (
-                _same_id(o, s, s.span)
-                and o.start == s.start
-                and o.end == s.end
-                and o.service == s.service
-                and o.name == s.name
-                and o.peer == s.peer
-                and o.kind == s.kind
-                and o.parent == s.parent
-                and o.error == s.error
-            ):
-                repeat[row] = True
-                break
-            slot = (slot + _ONE) & mask
+        h = mix(s.trace_high ^ s.trace_low ^ s.span)
+        near, tag, step = mix(s.trace_high ^ s.trace_low) & mask & ~_NEAR, h & _UPPER, _EMPTY
+        slot = _slot(near, h, step, mask)
+        while table[slot] != _EMPTY:
+            o = spans[np.int64(table[slot] & _ROW) - 1]
+            if table[slot] & _UPPER == tag and _same_id(o, s, s.span):
+                if (
+                    o.start == s.start
+                    and o.end == s.end
+                    and o.service == s.service
+                    and o.name == s.name
+                    and o.peer == s.peer
+                    and o.kind == s.kind
+                    and o.parent == s.parent
+                    and o.error == s.error
+                ):
+                    repeat[row] = True
+                    break
+                table[slot] |= _MORE
+            step += _ONE
+            slot = _slot(near, h, step, mask)
         if not repeat[row]:
-            table[slot] = row
+            table[slot] = tag | np.uint64(row + 1)
     return table, repeat
 
 
-@njit(nogil=True, cache=True)
+@njit(inline="always")  # a call would count the references of its four arrays, which costs more than the search
 def find_span(
     spans: Any, table: Any, trace_high: Any, trace_low: Any, span: Any, besides: Any, service: Any, name: Any
 ) -> Any:
     """Row of a span id, -1 where it is not there; `besides` is a row that may not be the answer."""
     mask = np.uint64(len(table) - 1)
-    slot = mix(trace_high ^ trace_low ^ span) & mask
+    h = mix(trace_high ^ trace_low ^ span)
+    near, tag, step = mix(trace_high ^ trace_low) & mask & ~_NEAR, h & _UPPER, _EMPTY
+    slot = _slot(near, h, step, mask)
     best = np.int32(-1)
-    while table[slot] >= 0:
-        row = table[slot]
-        s = spans[row]
-        same = s.span == span and s.trace_low == trace_low and s.trace_high == trace_high
-        if same and row != besides and (best < 0 or _before(s, spans[best], service, name)):
-            best = row
-        slot = (slot + _ONE) & mask
+    while table[slot] != _EMPTY:
+        if table[slot] & _UPPER == tag:
+            row = np.int32(table[slot] & _ROW) - np.int32(1)
+            s = spans[row]
+            if s.span == span and s.trace_low == trace_low and s.trace_high == trace_high:
+                if row != besides and (best < 0 or _before(s, spans[best], service, name)):
+                    best = np.int32(row)
+                if table[slot] & _MORE == _EMPTY:
+                    break
+        step += _ONE
+        slot = _slot(near, h, step, mask)
     return best
 
 

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from aiops.columns import LogBatch, Slices
 from aiops.wire.arrow import appended, frozen
 from aiops.wire.attributes import varint
-from aiops.wire.ids import id64
 from aiops.wire.metrics import clamped
 from aiops.wire.tables import Tables
 from aiops.wire.values import render
 
 
 class RawLogs(NamedTuple):
-    """``n`` log records as an encoding delivers them; ``owner`` is the row of each one's resource."""
+    """``n`` log records as an encoding delivers them; ``owner`` is the row of each one's resource; ids as in ``LogBatch``."""
 
     resource: Slices
     owner: NDArray[np.int32]
@@ -30,21 +29,19 @@ class RawLogs(NamedTuple):
     observed: NDArray[np.uint64]
     severity: NDArray[np.int32]
     text: Slices
-    trace_id: Slices
-    span_id: Slices
+    trace: NDArray[np.uint64]
+    span: NDArray[np.uint64]
 
 
 def finish_logs(raw: RawLogs, tables: Tables) -> LogBatch:
-    """Codes, ids and times of the records, in the order in which they came."""
-    trace, _ = id64(raw.trace_id, 16)
-    span, _ = id64(raw.span_id, 8)
+    """Codes and times of the records, in the order in which they came."""
     return LogBatch(
         message=raw.message,
         time=clamped(np.where(raw.time != 0, raw.time, raw.observed)),
         severity=raw.severity,
         resource=tables.resources.codes(raw.resource)[raw.owner],
-        trace=trace,
-        span=span[:, 0],
+        trace=raw.trace,
+        span=raw.span,
         text=raw.text,
     )
 

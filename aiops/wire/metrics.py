@@ -28,7 +28,7 @@ F64 = NDArray[np.float64]
 NO_RECORDED_VALUE = 1  # bit 0 of DataPointFlags
 MAX_GRIDS = 10_000  # exponential points of one message that keep buckets: a point is 2 bytes at least, its grid 1040
 _STALE_NAN = np.uint64(0x7FF0000000000002)  # Prometheus' mark that a series ended; some bridges leave it in the value
-_NO_BYTES = np.frombuffer(bytes(8), np.uint8)
+_NO_NUMBERS: F64 = np.zeros(1)
 _NO_COUNTS: U64 = np.empty(0, np.uint64)
 _NO_BOUNDS: F64 = np.empty(0, np.float64)
 
@@ -139,9 +139,9 @@ def _finish(points: Points, metric_hash: U64, resource: I32, raw: RawMetrics, ta
         bounds, bound_offsets = e.bounds, e.bound_offsets
         keep = well_formed(e.count_offsets, bounds, bound_offsets, stale)
         buckets = explicit_buckets(e.counts, e.count_offsets, keep, offsets)
-        flat = bounds.view(np.uint8)
         bound_hashes = np.empty(n, np.uint64)
-        _bound_hashes(flat if len(flat) else _NO_BYTES, bound_offsets, np.uint64(tables.key), bound_hashes)
+        some = bounds if len(bounds) else _NO_NUMBERS
+        _bound_hashes(some.view(np.uint8), some.view(np.uint64), bound_offsets, np.uint64(tables.key), bound_hashes)
     elif isinstance(points.buckets, Exponential):
         x, keep = points.buckets, ~stale & _within_limit(raw.message[points.metric])
         grid = np.zeros((int(np.count_nonzero(keep)), CELLS))
@@ -153,7 +153,7 @@ def _finish(points: Points, metric_hash: U64, resource: I32, raw: RawMetrics, ta
         buckets = grid.reshape(-1)
     about = _about_hashes(tables.key)[points.kind + 8 * temporality + 64 * points.monotonic]
     identities = _series_hashes(
-        series.hashes.of(points.attributes), points.attribute_offsets, points.metric, metric_hash + about, bound_hashes
+        series.hashes.of(points.attributes, points.attribute_offsets), points.attribute_offsets, points.metric, metric_hash + about, bound_hashes
     )
     fresh = FreshPoints(
         points.metric, resource, raw.name, raw.unit, temporality, points.monotonic,
@@ -186,17 +186,17 @@ def _about_hashes(key: int) -> U64:
 
 
 @njit(nogil=True, cache=True)
-def _bound_hashes(flat: Any, offsets: Any, key: Any, out: Any) -> Any:
+def _bound_hashes(flat: Any, words: Any, offsets: Any, key: Any, out: Any) -> Any:
     # Neighbouring points mostly share their bounds: compare before hashing again.
     for i in range(len(out)):
-        start, end = offsets[i] * 8, offsets[i + 1] * 8
-        same = i > 0 and end - start == start - offsets[i - 1] * 8
+        start, end = offsets[i], offsets[i + 1]
+        same = i > 0 and end - start == start - offsets[i - 1]
         if same:
             for j in range(start, end):
-                if flat[j] != flat[j - (end - start)]:
+                if words[j] != words[j - (end - start)]:
                     same = False
                     break
-        out[i] = out[i - 1] if same else murmur(flat, start, end, key)
+        out[i] = out[i - 1] if same else murmur(flat, start * 8, end * 8, key)
 
 
 @njit(nogil=True, cache=True)

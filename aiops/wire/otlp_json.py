@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue as AnyValueMessage
 
 from aiops.columns import CLIENT, EXPONENTIAL, GAUGE, HISTOGRAM, PRODUCER, SUM, SUMMARY, Refusal
 from aiops.wire.arrow import packed
+from aiops.wire.ids import id64
 from aiops.wire.json_points import PointColumns
 from aiops.wire.json_schema import LOGS, METRICS, TRACES, AnyValue, KeyValue, Span
 from aiops.wire.json_values import (
@@ -130,8 +131,8 @@ def raw_logs(payloads: list[bytes], message: I32) -> tuple[RawLogs, list[Refusal
         observed=np.array(observed, np.uint64),
         severity=np.array(severity, np.int32),
         text=packed(body),
-        trace_id=packed(trace_id),
-        span_id=packed(span_id),
+        trace=id64(packed(trace_id), 16)[0],
+        span=id64(packed(span_id), 8)[0][:, 0],
     ), refused
 
 
@@ -176,13 +177,16 @@ def raw_spans(payloads: list[bytes], message: I32) -> tuple[RawSpans, list[Refus
                     raise error.under(f".resourceSpans[{r}].scopeSpans[{s}].spans[{len(owner) - 1 - first}]") from None
 
     refused = _each("traces", payloads, message, columns, take)
+    trace, bad_trace = id64(packed(trace_id), 16)
+    span, bad_span = id64(packed(span_id), 8)
     return RawSpans(
         resource=packed(resource),
         owner=np.array(owner, np.int32),
         message=np.array(number, np.int32),
-        trace_id=packed(trace_id),
-        span_id=packed(span_id),
-        parent_id=packed(parent_id),
+        trace=trace,
+        span=span[:, 0],
+        parent=id64(packed(parent_id), 8)[0][:, 0],
+        bad_id=bad_trace | bad_span,
         name=packed(name),
         kind=np.array(kind, np.int32),
         status=np.array(status, np.int32),

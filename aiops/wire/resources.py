@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from aiops.columns import Slices
-from aiops.identity import DEFAULT_KEY, Interner, hash64, hash_bytes, mix
+from aiops.identity import DEFAULT_KEY, Interner, hash_bytes, mix, wide_hash64
 from aiops.wire.attributes import canonical, grown
 from aiops.wire.schema import POOL
 from aiops.wire.values import pair, text
@@ -114,7 +114,7 @@ class Resources:
 
     def codes(self, column: Slices) -> NDArray[np.int32]:
         """Code of every resource of a batch: int32, shape (n,)."""
-        codes, fresh = self._interner.codes(hash64(column, self._key))
+        codes, fresh = self._interner.codes(wide_hash64(column, self._key))
         if len(fresh):
             self._code = grown(self._code, self._interner.size)
             first = self._interner.size - len(fresh)

@@ -92,7 +92,7 @@ class Series:
 
     __slots__ = (
         "_about", "_attributes", "_bounds", "_bounds_interner", "_identity", "_interner", "_kind", "_monotonic",
-        "_resources", "_temporality", "hashes", "names",
+        "_order", "_resources", "_temporality", "hashes", "names",
     )  # fmt: skip
 
     def __init__(self, resources: Resources, key: int = DEFAULT_KEY) -> None:
@@ -104,6 +104,7 @@ class Series:
         self._bounds: list[tuple[float, ...]] = []
         self._about: I32 = np.zeros((1024, 4), np.int32)  # resource, name, unit, bounds
         self._identity: U64 = np.zeros(1024, np.uint64)
+        self._order: I32 = np.empty(0, np.int32)
         self._kind: NDArray[np.int8] = np.zeros(1024, np.int8)
         self._temporality: NDArray[np.int8] = np.zeros(1024, np.int8)
         self._monotonic: NDArray[np.bool_] = np.zeros(1024, np.bool_)
@@ -120,6 +121,13 @@ class Series:
     def identity(self) -> U64:
         """The same on every worker for one key: uint64, shape (len,)."""
         return self._identity[: len(self)]
+
+    @property
+    def order(self) -> I32:
+        """Codes in ascending order of identity, sorted again only after the table has grown: int32, shape (len,)."""
+        if len(self._order) != len(self):
+            self._order = np.argsort(self.identity).astype(np.int32)
+        return self._order
 
     @property
     def kind(self) -> NDArray[np.int8]:

@@ -54,6 +54,30 @@ def varint64(data: Any, i: Any, end: Any) -> Any:
 
 
 @njit(inline="always")
+def fixed64(data: Any, i: Any) -> Any:
+    """The eight bytes at `i` as a little-endian integer; the caller has seen that they are there."""
+    value = np.uint64(0)
+    for k in range(8):
+        value |= np.uint64(data[i + k]) << np.uint64(8 * k)
+    return value
+
+
+@njit(inline="always")
+def id_half(data: Any, i: Any) -> Any:
+    """The eight bytes at `i` as a big-endian integer, half a trace id; the caller has seen that they are there."""
+    value = np.uint64(0)
+    for k in range(8):
+        value = value << np.uint64(8) | np.uint64(data[i + k])
+    return value
+
+
+@njit(inline="always")
+def int32_of(value: Any) -> Any:
+    """The int32 or enum that a varint stands for: its low 32 bits."""
+    return np.int32(value & np.uint64(0xFFFF_FFFF))
+
+
+@njit(inline="always")
 def read_tag(data: Any, i: Any, end: Any) -> Any:
     """Tag at `i` -> (tag, next position or -1): field number * 8 + wire type."""
     if i < end and data[i] < 128:

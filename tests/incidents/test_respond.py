@@ -61,8 +61,8 @@ def test_resources_and_heartbeats_have_waited_already(term):
 
 def test_weak_evidence_of_two_neighbours_adds_up():
     half = P.open * 0.75
-    assert lived({"web": {"own": half}, "cart": {"own": half}}).only.services == ("cart", "web")
-    assert lived({"spam": {"own": half}, "cart": {"own": half}}).said == []
+    assert lived({"web": {"errors": half}, "cart": {"errors": half}}).only.services == ("cart", "web")
+    assert lived({"spam": {"errors": half}, "cart": {"errors": half}}).said == []
 
 
 # ---- who belongs together ------------------------------------------------------------------------------------
