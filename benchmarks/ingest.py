@@ -21,7 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-if __name__ == "__main__" and __package__ is None:  # run as a file: the tree under test, also where nothing is installed
+if (
+    __name__ == "__main__" and __package__ is None
+):  # run as a file: the tree under test, also where nothing is installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -50,16 +52,25 @@ class Case(NamedTuple):
     polls: Callable[[], list[Poll]]
 
 
+POINTS, RECORDS, SPANS = 2_000_000, 1_500_000, 1_000_000  # targets
+
 CASES = (
-    Case("metrics_500_1k", "metrics, 500 a message, 1 k series", "metrics", 2_000_000, partial(payloads.metrics, 1_000, 500, POLL)),
-    Case("metrics_500_100k", "metrics, 500 a message, 100 k series", "metrics", 2_000_000, partial(payloads.metrics, 100_000, 500, POLL)),
-    Case("metrics_100_1k", "metrics, 100 a message, 1 k series", "metrics", 2_000_000, partial(payloads.metrics, 1_000, 100, POLL)),
-    Case("metrics_100_100k", "metrics, 100 a message, 100 k series", "metrics", 2_000_000, partial(payloads.metrics, 100_000, 100, POLL)),
-    Case("logs_500", "logs, 500 a message", "logs", 1_500_000, partial(payloads.logs, 500, POLL)),
-    Case("logs_100", "logs, 100 a message", "logs", 1_500_000, partial(payloads.logs, 100, POLL)),
-    Case("spans_500", "spans, 500 a message", "traces", 1_000_000, partial(payloads.spans, 500, POLL)),
-    Case("spans_100", "spans, 100 a message", "traces", 1_000_000, partial(payloads.spans, 100, POLL)),
-    Case("spans_4", "spans, 4 a message, by trace id", "traces", 1_000_000, partial(payloads.spans, 4, POLL, by_trace=True)),
+    *(
+        Case(
+            f"metrics_{size}_{series // 1000}k", f"metrics, {size} a message, {series // 1000} k series", "metrics", POINTS,
+            partial(payloads.metrics, series, size, POLL),
+        )
+        for size in (500, 100) for series in (1_000, 100_000)
+    ),
+    *(
+        Case(f"logs_{size}", f"logs, {size} a message", "logs", RECORDS, partial(payloads.logs, size, POLL))
+        for size in (500, 100)
+    ),
+    *(
+        Case(f"spans_{size}", f"spans, {size} a message", "traces", SPANS, partial(payloads.spans, size, POLL))
+        for size in (500, 100)
+    ),
+    Case("spans_4", "spans, 4 a message, by trace id", "traces", SPANS, partial(payloads.spans, 4, POLL, by_trace=True)),
 )  # fmt: skip
 
 
@@ -230,7 +241,9 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_memory()
     results: dict[str, Any] = {}
-    print(f"{'items per second and core (thousands)':40s}{'engine':>10s}{'plain protobuf':>16s}{'ratio':>8s}{'target':>9s}")
+    print(
+        f"{'items per second and core (thousands)':40s}{'engine':>10s}{'plain protobuf':>16s}{'ratio':>8s}{'target':>9s}"
+    )
     for case in CASES:
         if arguments.only not in case.id:
             continue

@@ -173,7 +173,17 @@ class Spans:
                         elif kind == CLIENT and key == "server.address":
                             peer = p.value.string_value.partition(".")[0]
                     trace = x.trace_id
-                    span = (x.span_id, x.parent_span_id, x.start_time_unix_nano, end, service, x.name, kind, error, peer)
+                    span = (
+                        x.span_id,
+                        x.parent_span_id,
+                        x.start_time_unix_nano,
+                        end,
+                        service,
+                        x.name,
+                        kind,
+                        error,
+                        peer,
+                    )
                     waiting = self.traces.get(trace)
                     if waiting is None:
                         self.traces[trace], self.last[trace] = [span], end

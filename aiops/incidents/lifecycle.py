@@ -156,8 +156,9 @@ class Lifecycle:
         out: list[Case] = []
         for s in ready:
             near = environment.around(s)
-            # Beside an incident only evidence that began after it had settled is another one.
-            if any(near & c.present and not environment.began_after(s, c.opened + p.settle) for c in self.open):
+            # Beside an incident nothing opens until that has settled; then only what it does not hold yet, or what began
+            # after that.  Whether it is another problem is seen when its causes are ranked.
+            if any(near & c.present and not self._beside(now, s, c, environment) for c in self.open):
                 continue
             if any(now - c.closed < p.cool and near & c.services for c in self.closed):
                 continue
@@ -172,6 +173,17 @@ class Lifecycle:
             self.open.append(case)
             out.append(case)
         return out
+
+    def _beside(self, now: int, service: int, case: Case, environment: Environment) -> bool:
+        """May the service open an incident of its own beside an open one?"""
+        settled = case.opened + self.policy.settle
+        new = service not in case.present and environment.strength[service] >= ACTIVE
+        return now > settled and (new or environment.began_after(service, settled))
+
+    def same_cause(self, case: Case) -> bool:
+        """Is there an open case with the same first cause, so that this one is another symptom of it?"""
+        first = case.causes[0].service
+        return any(c is not case and c.causes and c.causes[0].service == first for c in self.open)
 
     def withdraw(self, case: Case) -> None:
         """Take back a case that was opened in this step: on a closer look nothing explains it yet."""

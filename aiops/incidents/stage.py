@@ -159,7 +159,7 @@ class _State:
         closed, going, opened = self.lifecycle.advance(now, environment)
         for case in list(opened):
             self._rank(case, respond.weights)
-            if not case.causes or case.causes[0].score < respond.policy.cause:
+            if not case.causes or case.causes[0].score < respond.policy.cause or self.lifecycle.same_cause(case):
                 self.lifecycle.withdraw(case)
                 opened.remove(case)
                 continue

@@ -25,7 +25,7 @@ from aiops.ingest.metric_windows import MetricWindow
 from aiops.ingest.normalise import plausible_times
 from aiops.ingest.repeats import SeenMessages
 from aiops.ingest.shape_table import MAX_SHAPES, ShapeTable
-from aiops.signals import LATENESS, WINDOW, MetricRows, WindowRows, due
+from aiops.signals import MetricRows, WindowRows, due
 from aiops.traces.items import TraceItems, trace_logs, trace_spans
 from aiops.wire import decode_logs, decode_metrics, decode_spans
 from aiops.wire.tables import Tables

@@ -9,17 +9,20 @@ sources'.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from aiops import state
 from aiops.signals import WINDOW, Clocks, WindowRows, due
 from aiops.traces.complete import split_traces
 from aiops.traces.items import LogColumns, SpanColumns, TraceItems
-from aiops.traces.join import RECORD, SPAN, tally
+from aiops.traces.join import RECORD, SPAN
 from aiops.traces.names import operation, peer
 from aiops.traces.rows import Tables, trace_rows
+from aiops.traces.tally import tally
 
 HORIZON = 6 * WINDOW  # a trace that lasts longer is cut
 
@@ -222,11 +225,20 @@ def _span_records(
     s: SpanColumns, service: NDArray[np.int32], name: NDArray[np.int32], peer: NDArray[np.int32]
 ) -> NDArray[np.void]:
     out = np.empty(len(s.end), SPAN)
-    out["trace_high"], out["trace_low"] = s.trace[:, 0], s.trace[:, 1]
-    out["span"], out["parent"], out["start"], out["end"] = s.span, s.parent, s.start, s.end
-    out["service"], out["name"], out["kind"], out["error"] = service[s.service], name[s.name], s.kind, s.error
-    out["peer"] = peer
+    _fill_spans(s.trace, s.span, s.parent, s.start, s.end, service, s.service, name, s.name, peer, s.kind, s.error, out)
     return out
+
+
+@njit(nogil=True, cache=True)
+def _fill_spans(
+    trace: Any, span: Any, parent: Any, start: Any, end: Any, services: Any, service: Any, names: Any, name: Any,
+    peer: Any, kind: Any, error: Any, out: Any,
+) -> None:  # fmt: skip
+    for row in range(len(out)):
+        s = out[row]
+        s.trace_high, s.trace_low, s.span, s.parent = trace[row, 0], trace[row, 1], span[row], parent[row]
+        s.start, s.end, s.service, s.name = start[row], end[row], services[service[row]], names[name[row]]
+        s.peer, s.kind, s.error = peer[row], kind[row], error[row]
 
 
 def _log_records(r: LogColumns, service: NDArray[np.int32], shape: NDArray[np.int32]) -> NDArray[np.void]:

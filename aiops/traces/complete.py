@@ -115,5 +115,12 @@ def split_traces(spans: list[NDArray[np.void]], records: list[NDArray[np.void]],
     return Split(done, everything[~waits], waiting, everything[waits], int(complete), int(cut))
 
 
+def chosen(rows: NDArray[np.void], which: NDArray[np.int32]) -> NDArray[np.void]:
+    """``rows[which]``, several times faster: numpy copies records one field at a time."""
+    out = np.empty(len(which), rows.dtype)
+    np.take(_words(rows), which, axis=0, out=_words(out))
+    return out
+
+
 def _words(rows: NDArray[np.void]) -> NDArray[np.uint64]:
     return rows.view(np.uint64).reshape(len(rows), rows.dtype.itemsize // 8)

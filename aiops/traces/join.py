@@ -370,26 +370,3 @@ def visit_sets(spans: Any, root: Any, repeat: Any, events: Any, record_root: Any
         hashes[v] = mix(h)
         offsets[v + 1] = out
     return visits, hashes, offsets, event[:out], times[:out], source[:out]
-
-
-@njit(nogil=True, cache=True)
-def tally(keys: Any) -> Any:
-    """Distinct keys (uint64) in order of first sight, how often each came (int64), place of each row's key (int32)."""
-    size = 256
-    while size < 2 * len(keys):
-        size *= 2
-    mask = np.uint64(size - 1)
-    table = np.full(size, -1, np.int32)
-    out, counts, codes = np.empty(len(keys), np.uint64), np.zeros(len(keys), np.int64), np.empty(len(keys), np.int32)
-    n = 0
-    for row in range(len(keys)):
-        slot = mix(keys[row]) & mask
-        while table[slot] >= 0 and out[table[slot]] != keys[row]:
-            slot = (slot + _ONE) & mask
-        if table[slot] < 0:
-            table[slot] = n
-            out[n] = keys[row]
-            n += 1
-        codes[row] = table[slot]
-        counts[table[slot]] += 1
-    return out[:n], counts[:n], codes

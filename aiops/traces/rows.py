@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aiops.columns import CLIENT
 from aiops.identity import combined, hash_bytes
 from aiops.signals import CALL, LOG, OP, STEM, Event, TraceRows
+from aiops.traces.complete import chosen
 from aiops.traces.durations import duration_bin
 from aiops.traces.join import (
     join,
@@ -23,10 +24,10 @@ from aiops.traces.join import (
     record_events,
     record_roots,
     span_events,
-    tally,
     visit_roots,
     visit_sets,
 )
+from aiops.traces.tally import sums, tally
 
 MAX_VISITS = 20_000  # distinct ones in a step; ordinary meshes show tens to hundreds
 MAX_EVENTS = 200  # of a visit; the rest is left out
@@ -133,7 +134,7 @@ def trace_rows(spans: NDArray[np.void], records: NDArray[np.void], tables: Table
     visits, hashes, offsets, event, times, source = visit_sets(
         spans, root, repeat, events, of_record, record_events(records, *tables.shape_identities())
     )
-    entry = spans[visits]
+    entry = chosen(spans, visits)
     visit_own = _visit_own(spans, root, own, repeat)[visits]
     op, op_counts, duration, duration_counts, own_rows, own_counts = _operations(entry, visit_own)
     edge, edge_counts, gap, gap_counts, call, call_counts = _calls(spans, parent, far, repeat)
@@ -184,8 +185,7 @@ def _untriple(keys: NDArray[np.uint64]) -> NDArray[np.int32]:
 def _operations(entry: NDArray[np.void], own: NDArray[np.int64]) -> tuple[Any, ...]:
     op, duration, inner = _entry_keys(entry, own)
     keys, n, codes = tally(op)
-    errors = np.zeros(len(keys), np.int64)
-    np.add.at(errors, codes, entry["error"].astype(np.int64))
+    errors = sums(codes, entry["error"], len(keys))
     durations, n_duration, _ = tally(duration)
     owns, n_own, _ = tally(inner)
     return _untriple(keys)[:, :2], np.stack([n, errors], 1), _untriple(durations), n_duration, _untriple(owns), n_own
@@ -226,12 +226,10 @@ def _calls(
 ) -> tuple[Any, ...]:
     edge, gap, failed, call, missing = _edge_keys(spans, parent, far, repeat)
     edges, n, codes = tally(edge)
-    errors = np.zeros(len(edges), np.int64)
-    np.add.at(errors, codes, failed)
+    errors = sums(codes, failed, len(edges))
     gaps, n_gap, _ = tally(gap)
     calls, n_call, of_call = tally(call)
-    lost = np.zeros(len(calls), np.int64)
-    np.add.at(lost, of_call, missing)
+    lost = sums(of_call, missing, len(calls))
     return (
         _untriple(edges)[:, :2], np.stack([n, errors], 1), _untriple(gaps), n_gap,
         _untriple(calls)[:, :2], np.stack([n_call, lost], 1),
@@ -252,8 +250,8 @@ def _visits(
     counters: RowCounters,
 ) -> tuple[Any, ...]:
     keys, n, codes = tally(combined(tables.service_identity()[entry["service"]], hashes))
-    first = np.full(len(keys), len(codes), np.int64)
-    np.minimum.at(first, codes, np.arange(len(codes)))
+    first = np.empty(len(keys), np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # the last to be written is the first row
     if len(keys) > MAX_VISITS:
         kept = np.sort(np.argsort(keys)[:MAX_VISITS])
         counters.cut_visits += int(n.sum() - n[kept].sum())

@@ -76,7 +76,7 @@ def _decode(
     # `map` and `any` are loops in C: a message may hold a handful of spans, and then a line of Python each is felt.
     found = list(map(_JSON.match, payloads)) if encoding == "auto" else []
     if not any(found) or all(found):
-        raw, refused = (text if found and found[0] or encoding == "otlp_json" else proto)(payloads, message)
+        raw, refused = (text if (found and found[0]) or encoding == "otlp_json" else proto)(payloads, message)
         return finish(raw, tables), refused
     is_json = [match is not None for match in found]
     batches, refused = [], []

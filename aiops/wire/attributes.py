@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aiops.columns import Slices
 from aiops.identity import hash_bytes, murmur, word
-from aiops.wire.arrow import frozen
+from aiops.wire.layout import frozen
 from aiops.wire.lenient import KeyValue
 
 U64 = NDArray[np.uint64]

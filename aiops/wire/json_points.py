@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.columns import EXPONENTIAL, GAUGE, HISTOGRAM, SUM
-from aiops.wire.arrow import frozen, packed
 from aiops.wire.json_schema import KeyValue
 from aiops.wire.json_values import Canonical, double, double_list, integer, signed32, unsigned, unsigned_list
+from aiops.wire.layout import frozen, packed
 from aiops.wire.metrics import NO_RECORDED_VALUE, Explicit, Exponential, Points
 
 _INT64 = (-(2**63), 2**63)

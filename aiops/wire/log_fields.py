@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.columns import Slices
-from aiops.wire.arrow import frozen
+from aiops.wire.layout import frozen
 from aiops.wire.walk import I32, I64, Items, fixed64, id_half, int32_of, read_length, read_tag, skip_field, varint64
 
 U64 = NDArray[np.uint64]
@@ -32,8 +32,8 @@ def _records(
     time: Any,
 ) -> None:  # fmt: skip
     for row in range(len(start)):
-        i, stop = np.int64(start[row]), np.int64(end[row])
-        at = i
+        i: Any = np.int64(start[row])
+        at, stop = i, np.int64(end[row])
         body[0, row] = body[1, row] = severity[row] = 0
         trace[row, 0] = trace[row, 1] = span[row] = np.uint64(0)
         time[0, row] = time[1, row] = np.uint64(0)

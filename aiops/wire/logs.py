@@ -12,8 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.columns import LogBatch, Slices
-from aiops.wire.arrow import appended, frozen
 from aiops.wire.attributes import varint
+from aiops.wire.layout import appended, frozen
 from aiops.wire.metrics import clamped
 from aiops.wire.tables import Tables
 from aiops.wire.values import render

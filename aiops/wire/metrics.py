@@ -153,7 +153,11 @@ def _finish(points: Points, metric_hash: U64, resource: I32, raw: RawMetrics, ta
         buckets = grid.reshape(-1)
     about = _about_hashes(tables.key)[points.kind + 8 * temporality + 64 * points.monotonic]
     identities = _series_hashes(
-        series.hashes.of(points.attributes, points.attribute_offsets), points.attribute_offsets, points.metric, metric_hash + about, bound_hashes
+        series.hashes.of(points.attributes, points.attribute_offsets),
+        points.attribute_offsets,
+        points.metric,
+        metric_hash + about,
+        bound_hashes,
     )
     fresh = FreshPoints(
         points.metric, resource, raw.name, raw.unit, temporality, points.monotonic,

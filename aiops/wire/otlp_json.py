@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue as AnyValueMessage
 
 from aiops.columns import CLIENT, EXPONENTIAL, GAUGE, HISTOGRAM, PRODUCER, SUM, SUMMARY, Refusal
-from aiops.wire.arrow import packed
 from aiops.wire.ids import id64
 from aiops.wire.json_points import PointColumns
 from aiops.wire.json_schema import LOGS, METRICS, TRACES, AnyValue, KeyValue, Span
@@ -32,6 +31,7 @@ from aiops.wire.json_values import (
     unsigned,
     write,
 )
+from aiops.wire.layout import packed
 from aiops.wire.logs import RawLogs
 from aiops.wire.metrics import RawMetrics
 from aiops.wire.peers import PEER_KEYS, peer_of

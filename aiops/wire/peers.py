@@ -9,8 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.columns import CLIENT, PRODUCER, Slices
-from aiops.wire.arrow import frozen
 from aiops.wire.attributes import varint
+from aiops.wire.layout import frozen
 
 PEER_KEYS = ("peer.service", "server.address")  # the first that is there, and not empty, counts
 _SERVICE = np.frombuffer(PEER_KEYS[0].encode(), np.uint8)

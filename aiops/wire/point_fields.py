@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.columns import EXPONENTIAL, GAUGE, HISTOGRAM, KINDS, SUM, SUMMARY, Slices
-from aiops.wire.arrow import frozen
+from aiops.wire.layout import frozen
 from aiops.wire.metrics import NO_RECORDED_VALUE, Explicit, Exponential, Points
 from aiops.wire.walk import I32, I64, Items, fixed64, int32_of, read_length, read_tag, skip_field, varint64
 
@@ -76,8 +76,8 @@ def _metrics(
 ) -> None:  # fmt: skip
     """Fill the columns of the metrics, and for each kind metric, begin and end of its points as far as `room` reaches."""
     for row in range(len(start)):
-        i, stop = np.int64(start[row]), np.int64(end[row])
-        at = i
+        i: Any = np.int64(start[row])
+        at, stop = i, np.int64(end[row])
         slices[0, row] = slices[1, row] = slices[2, row] = slices[3, row] = 0
         temporality[row] = 0
         monotonic[row] = False
@@ -188,8 +188,8 @@ def _points(
     """
     n, n_a, n_b = 0, 0, 0
     for row in range(len(start)):
-        i, stop = np.int64(start[row]), np.int64(end[row])
-        at = i
+        i: Any = np.int64(start[row])
+        at, stop = i, np.int64(end[row])
         time[0, row] = time[1, row] = np.uint64(0)
         bits[row], count[row] = absent, 1.0 if no_value else 0.0
         given, flags = not no_value, np.uint64(0)
@@ -219,7 +219,7 @@ def _points(
                     time[0, row] = value
                 elif action == _START:
                     time[1, row] = value
-                elif action == _DOUBLE or action == _SUM:
+                elif action in (_DOUBLE, _SUM):
                     bits[row], given = value, True
                 elif action == _INT:
                     bits[row], given = _double_bits(value), True

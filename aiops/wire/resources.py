@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from google.protobuf import message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -16,7 +15,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from aiops.columns import Slices
 from aiops.identity import DEFAULT_KEY, Interner, hash_bytes, mix, wide_hash64
 from aiops.wire.attributes import canonical, grown
-from aiops.wire.schema import POOL
+from aiops.wire.schema import RawResource
 from aiops.wire.values import pair, text
 
 # Attributes that may change while the thing they describe stays the same thing: they are no part of its identity.  All
@@ -42,8 +41,6 @@ SERVICE_LADDER = (
 )  # fmt: skip
 INSTANCE_LADDER = ("service.instance.id", "k8s.pod.name", "host.name")
 ENVIRONMENT_LADDER = ("deployment.environment.name", "deployment.environment")
-
-_SHADOW = message_factory.GetMessageClass(POOL.FindMessageTypeByName("shadow.Resource"))
 
 
 class Entity(NamedTuple):
@@ -130,7 +127,7 @@ class Resources:
         except DecodeError:
             self.broken += 1
         try:
-            parts: list[bytes] = list(_SHADOW.FromString(raw).attributes)
+            parts: list[bytes] = list(RawResource.FromString(raw).attributes)
         except DecodeError:
             parts = []
         attributes: dict[str, object] = {}

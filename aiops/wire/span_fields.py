@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.columns import Slices
-from aiops.wire.arrow import frozen
+from aiops.wire.layout import frozen
 from aiops.wire.peers import PEER_KEYS
 from aiops.wire.spans import LONG_KEY, SHORT_KEY, STATUS_KEYS, http_failure, odd_failure
 from aiops.wire.walk import I32, I64, Items, fixed64, id_half, int32_of, read_length, read_tag, skip_field, varint64
@@ -56,8 +56,8 @@ def _spans(
     """Fill the columns; return how many attributes may name a peer, and how many only the slow path understands."""
     n, n_odd = 0, 0
     for row in range(len(start)):
-        i, stop = np.int64(start[row]), np.int64(end[row])
-        at = i
+        i: Any = np.int64(start[row])
+        at, stop = i, np.int64(end[row])
         trace[row, 0] = trace[row, 1] = span[0, row] = span[1, row] = np.uint64(0)
         name[0, row] = name[1, row] = 0
         kind[row] = status[row] = 0

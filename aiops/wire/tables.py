@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from aiops.columns import EXPONENTIAL, Slices
 from aiops.identity import DEFAULT_KEY, Interner, hash64
-from aiops.wire.arrow import frozen
 from aiops.wire.attributes import AttributeArena, AttributeHashes, grown
 from aiops.wire.buckets import GRID
+from aiops.wire.layout import frozen
 from aiops.wire.resources import Entity, Resources
 from aiops.wire.values import pair, text
 

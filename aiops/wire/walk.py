@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.columns import Slices
-from aiops.wire.arrow import frozen
+from aiops.wire.layout import frozen
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]

@@ -34,6 +34,10 @@ class Table(SimpleNamespace):
     def __len__(self):
         return len(self.identity)
 
+    @property
+    def order(self):
+        return np.argsort(self.identity)
+
 
 def table() -> Any:
     return Table(identity=np.array(IDENTITIES, np.uint64), temporality=np.array(TEMPORALITY, np.int8))

@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1 import common_pb2
 
 from aiops.identity import DEFAULT_KEY, hash_bytes
-from aiops.wire.arrow import packed
 from aiops.wire.attributes import AttributeArena, AttributeHashes, split_keyvalue
 from aiops.wire.buckets import CELLS, GRID, exponential_buckets, grid_cell
 from aiops.wire.ids import id64
+from aiops.wire.layout import packed
 from aiops.wire.logs import body_text
 from aiops.wire.spans import failed_http
 from tests.wire import odd_batches, official

@@ -9,7 +9,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from aiops.columns import CUMULATIVE, DELTA, EXPONENTIAL, GAUGE, HISTOGRAM, SUM
 from aiops.wire import Tables, decode_metrics
-from aiops.wire.arrow import packed
+from aiops.wire.layout import packed
 from aiops.wire.metrics import GRID
 from aiops.wire.tables import Entity, Names, Resources
 
