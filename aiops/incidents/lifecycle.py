@@ -31,6 +31,7 @@ class Policy:
     hold: float = 0.6  # share of `open` to which strength may sink meanwhile
     slow: float = 0.85  # share of `open` that slowness alone must still have when an incident opens
     cause: float = 3.0  # score that the first cause of a new incident must have
+    symptom: float = 0.5  # share of the first cause's score below which a service is a symptom of it
     close: float = 2.5
     confirm: int = 30 * SECOND
     quiet: int = 60 * SECOND
@@ -54,6 +55,7 @@ class Case:
     causes: list[Ranked] = field(default_factory=list)
     members: dict[str, Any] = field(default_factory=dict)  # anomaly id -> Anomaly
     more_members: int = 0
+    seed: int = -1  # service whose neighbourhood opened it
     episode: int = 1
     episodes: list[list[int | None]] = field(default_factory=list)
     version: int = 0
@@ -165,6 +167,7 @@ class Lifecycle:
             onset = int(min(self._since[s], environment.first[s]))
             group = {k for k in near if strength[k] >= ACTIVE} | {s}
             case = Case("", now, onset, group, environment.evidence.copy(), environment.first.copy())
+            case.seed = s
             case.notes = dict(environment.notes)
             case.strongest = float(around[s])
             for time, evidence, notes in environment.history:
@@ -181,9 +184,11 @@ class Lifecycle:
         return now > settled and (new or environment.began_after(service, settled))
 
     def same_cause(self, case: Case) -> bool:
-        """Is there an open case with the same first cause, so that this one is another symptom of it?"""
-        first = case.causes[0].service
-        return any(c is not case and c.causes and c.causes[0].service == first for c in self.open)
+        """Is this only another symptom of an open case: the same first cause, beside which its own part is small?"""
+        first = case.causes[0]
+        own = max((c.score for c in case.causes if c.service == case.seed), default=0.0)
+        same = any(c is not case and c.causes and c.causes[0].service == first.service for c in self.open)
+        return same and own < self.policy.symptom * first.score
 
     def withdraw(self, case: Case) -> None:
         """Take back a case that was opened in this step: on a closer look nothing explains it yet."""
