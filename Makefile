@@ -14,7 +14,7 @@ check:
 	.venv/bin/mypy && .venv/bin/python -m aiops.schema --check
 
 bench:
-	for script in benchmarks/*.py; do .venv/bin/python "$$script" || exit 1; done
+	for name in ingest; do .venv/bin/python -m "benchmarks.$$name" || exit 1; done
 
 demo:
 	.venv/bin/aiops demo

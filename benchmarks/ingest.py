@@ -14,17 +14,11 @@ import gc
 import json
 import math
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-
-if (
-    __name__ == "__main__" and __package__ is None
-):  # run as a file: the tree under test, also where nothing is installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
@@ -139,7 +133,9 @@ class Peer:
     """Plain protobuf objects."""
 
     def __init__(self, signal: str) -> None:
-        kinds = {"metrics": plain_protobuf.Metrics, "logs": plain_protobuf.Logs, "traces": plain_protobuf.Spans}
+        kinds: dict[str, type[plain_protobuf.Metrics | plain_protobuf.Logs | plain_protobuf.Spans]] = {
+            "metrics": plain_protobuf.Metrics, "logs": plain_protobuf.Logs, "traces": plain_protobuf.Spans,
+        }  # fmt: skip
         self.signal, self.work = signal, kinds[signal]()
 
     def take(self, raw: list[bytes], arrival: list[int]) -> None:

@@ -187,6 +187,8 @@ def _points(
     `a` are bucket counts or those of the positive side, `b` are bounds or the counts of the negative side.
     """
     n, n_a, n_b = 0, 0, 0
+    double = np.empty(1)
+    double_bits = double.view(np.uint64)
     for row in range(len(start)):
         i: Any = np.int64(start[row])
         at, stop = i, np.int64(end[row])
@@ -222,7 +224,8 @@ def _points(
                 elif action in (_DOUBLE, _SUM):
                     bits[row], given = value, True
                 elif action == _INT:
-                    bits[row], given = _double_bits(value), True
+                    double[0] = np.float64(np.int64(value))
+                    bits[row], given = double_bits[0], True
                 elif action == _COUNT:
                     count[row] = np.float64(value)
                 elif action == _ZERO:
@@ -253,14 +256,6 @@ def _points(
             fault[message[metric[row]]] = at - base[message[metric[row]]]
     attribute_offsets[len(start)], a_offsets[len(start)], b_offsets[len(start)] = n, n_a, n_b
     return n, n_a, n_b
-
-
-@njit(nogil=True, cache=True)
-def _double_bits(value: Any) -> Any:
-    """The bits of the double that is an sfixed64, which is given by its bits."""
-    one = np.empty(1, np.float64)
-    one[0] = np.float64(np.int64(value))
-    return one.view(np.uint64)[0]
 
 
 def metric_fields(found: Items, base: I64) -> MetricFields:
