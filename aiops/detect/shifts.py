@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aiops.detect.contrast import LENGTHS, Contrast
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.tails import CAP, EFFECTIVE, at_least
+from aiops.signals import SECOND
 from aiops.traces.durations import BINS, PER_OCTAVE
 
 SHIFT = 0.25  # a move of less than this many normal spreads is none
@@ -23,6 +24,8 @@ FAR_LEAST, FAR_SHARE = (
     0.05,
 )  # durations far beyond the normal 99.5th percentile that are news although the median is not
 FAR_EFFECTIVE = 200.0  # as EFFECTIVE: how rare they are is known better than how often a request is merely slow
+NEWEST = 30 * SECOND  # where the newest durations are normal again, the slowness is over: FADED of its score is left
+NEWEST_LEAST, FADED = 3.0, 0.4
 LEAST_NORMAL = 10  # durations in a baseline before anything is judged
 
 
@@ -65,9 +68,10 @@ class Durations:
     def evidence(self, now: int) -> list[Shift]:
         """Every key with enough recent durations, the stronger of both lengths; score 0 where they did not rise."""
         best: dict[int, Shift] = {}
+        newest = self.contrast.split(now, NEWEST)[0].reshape(-1, BINS)
         for length in LENGTHS:
             recent, normal = self.contrast.split(now, length)
-            out = _shifts(recent.reshape(-1, BINS), normal.reshape(-1, BINS), self.least, self.full)
+            out = _shifts(recent.reshape(-1, BINS), newest, normal.reshape(-1, BINS), self.least, self.full)
             for row in out[out[:, 6] > 0].tolist():
                 shift = Shift(int(row[0]), row[1], *(int(v) for v in row[2:]))
                 if shift.key not in best or shift.score > best[shift.key].score:
@@ -86,7 +90,7 @@ def _percentile(hist: Any, n: Any, q: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _shifts(recent: Any, normal: Any, least: Any, full: Any) -> Any:
+def _shifts(recent: Any, newest: Any, normal: Any, least: Any, full: Any) -> Any:
     out = np.zeros((len(recent), 7))
     for key in range(len(recent)):
         n, m = 0.0, 0.0
@@ -112,5 +116,11 @@ def _shifts(recent: Any, normal: Any, least: Any, full: Any) -> Any:
             if which and r50 <= p90 and (k_recent < FAR_LEAST or k_recent < FAR_SHARE * n):
                 continue  # a few that are far slower than ever happen by themselves
             score = max(score, at_least(k_recent, n, k_normal / m, m, FAR_EFFECTIVE if which else EFFECTIVE))
-        out[key, 1] = min(CAP, score * min(1.0, (z - SHIFT) / full))
+        score = min(CAP, score * min(1.0, (z - SHIFT) / full))
+        n = newest[key].sum()
+        if n >= NEWEST_LEAST:
+            r50, r90 = _percentile(newest[key], n, 0.5), _percentile(newest[key], n, 0.9)
+            if ((r50 - p50) + (r90 - p90)) / 2.0 / PER_OCTAVE / ((p90 - p50) / PER_OCTAVE + 0.5) <= SHIFT:
+                score *= FADED
+        out[key, 1] = score
     return out

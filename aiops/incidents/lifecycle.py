@@ -34,6 +34,7 @@ class Policy:
     symptom: float = 0.5  # share of the first cause's score below which a service is a symptom of it
     close: float = 2.5
     confirm: int = 30 * SECOND
+    confirm_slow: int = 60 * SECOND  # where nothing but slowness is seen: much that is slow heals by itself
     quiet: int = 60 * SECOND
     cool: int = 60 * SECOND  # after closing, the same neighbourhood opens nothing
     longest: int = 900 * SECOND
@@ -151,7 +152,8 @@ class Lifecycle:
         ready = [
             s
             for s, since in self._since.items()
-            if (now - since >= p.confirm and (s in self._failed or around[s] >= p.slow * p.open))
+            if (s in self._failed and now - since >= p.confirm)
+            or (now - since >= p.confirm_slow and around[s] >= p.slow * p.open)
             or at_once[s] >= p.open
         ]
         ready.sort(key=lambda s: (-around[s], environment.services[s]))

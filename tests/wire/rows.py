@@ -30,7 +30,8 @@ def span_rows(x: SpanBatch, tables: Tables) -> list[tuple[Any, ...]]:
         (
             *x.trace[i].tolist(), int(x.span[i]), int(x.parent[i]), bool(x.bad_id[i]),
             tables.operations.raw[x.name[i]],
-            tables.peers.raw[x.peer[i]] if x.peer[i] >= 0 else b"", int(x.kind[i]), bool(x.error[i]), int(x.start[i]), int(x.end[i]),
+            tables.peers.raw[x.peer[i]] if x.peer[i] >= 0 else b"", int(x.kind[i]), bool(x.error[i]),
+            int(x.start[i]), int(x.end[i]),
             tables.resources.entities[x.resource[i]][:2],
         )
         for i in range(len(x))
