@@ -21,7 +21,8 @@ from aiops.signals import LogRow
 
 MAX_SHAPES = 2_000  # of one service in one window; the miner behind holds 5,000 live templates a service
 MAX_OPEN = 40_000  # (service, shape) pairs of a window before the surplus is folded away
-EXEMPLAR = 1_024  # bytes of a line that an exemplar keeps
+EXEMPLAR = 1_024  # characters of a line that an exemplar keeps
+WHOLE = 512  # bytes beyond that are redacted with it, so that no half of a secret is left at the cut
 OVERFLOW = b"<*>"
 
 _ROW = np.dtype(
@@ -94,7 +95,7 @@ class LogWindow:
         _add(codes, time, severity, text.data, text.start, text.end, rows)
         for code in np.flatnonzero(rows["best"] >= 0).tolist():
             best = int(rows[code]["best"])
-            line = text.raw(best)[:EXEMPLAR]
+            line = text.raw(best)[: EXEMPLAR + WHOLE]
             if time[best] < rows[code]["time"] or line < self._exemplars[code]:
                 self._exemplars[code] = line
             rows[code]["time"] = time[best]
@@ -109,7 +110,7 @@ class LogWindow:
             [
                 LogRow(
                     row.environment, row.service, redact(row.shape.decode("utf-8", "replace")).encode(), row.lines,
-                    row.errors, row.severity, row.exemplar_time, redact(row.exemplar.decode("utf-8", "replace")),
+                    row.errors, row.severity, row.exemplar_time, redact(row.exemplar.decode("utf-8", "replace"))[:EXEMPLAR],
                 )
                 for row in bounded(self._raw_rows())
             ]
