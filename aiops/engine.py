@@ -68,7 +68,7 @@ class Engine:
         start = 0
         for i, message in enumerate(messages):  # a source that fell silent ticks on: cut where it did
             last = messages[i - 1].arrival if i else self._arrived[source]
-            if last >= 0 and message.arrival - last > IDLE_AFTER:
+            if message.arrival - last > IDLE_AFTER:
                 self._take(source, messages[start:i], step)
                 self._tick(source, message.arrival, step)
                 start = i
@@ -116,7 +116,8 @@ class Engine:
                 self.respond.change(decode_change(message.value), message.arrival)
             except RecordError as error:
                 step.refused.append((source, Refusal(message.offset, str(error))))
-        self._responded(self.respond.advance(source, messages[-1].arrival), step)
+        # Not to the last arrival itself: the next message may have the same.
+        self._responded(self.respond.advance(source, messages[-1].arrival - 1), step)
 
     def _ingested(self, source: str, out: IngestOutput, step: Step) -> None:
         step.refused.extend((source, refusal) for refusal in out.refused)

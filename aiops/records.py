@@ -166,7 +166,7 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Exact totals, however many members are listed; ``signals`` are distinct."""
+    """Totals, however many members are listed; ``signals`` are the distinct ones among up to 500 members."""
 
     anomalies: int = 0
     suppressed: int = 0

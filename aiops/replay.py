@@ -199,17 +199,22 @@ def replay(
         )
         messages = _between(recording, options, summary)
         pace = Pace(options.speed) if options.speed else None
-        for arrival, step in drive(engine, messages, options.batch, pace):
-            _count(summary, step)
-            for incident in step.incidents:
-                last[incident.incident_id] = incident
-            if not options.final:
-                _write(out, map(encode, step.incidents))
-            _write(anomalies, map(encode, step.anomalies))
-            _write(findings, map(findings_json, step.findings))
-            _write(notices, map(encode, step.notices))
-            _write(refused, (_refusal(source, r.message, r.reason) for source, r in step.refused))
-            watch(engine, arrival)
+        try:
+            for arrival, step in drive(engine, messages, options.batch, pace):
+                _count(summary, step)
+                for incident in step.incidents:
+                    last[incident.incident_id] = incident
+                if not options.final:
+                    _write(out, map(encode, step.incidents))
+                _write(anomalies, map(encode, step.anomalies))
+                _write(findings, map(findings_json, step.findings))
+                _write(notices, map(encode, step.notices))
+                _write(refused, (_refusal(source, r.message, r.reason) for source, r in step.refused))
+                watch(engine, arrival)
+        except RecordingError:
+            if options.final:  # what was found until the file broke off
+                _write(out, (encode(last[i]) for i in sorted(last)))
+            raise
     if not summary.messages:
         raise RecordingError(f"{recording.folder}: nothing arrived {_span(options)}")
     if options.final:

@@ -118,6 +118,7 @@ class Heartbeat:
             self._usual[code] = alive
             windows[1] += 1
             del self._missing[code]
+            return 0.0
         return -math.log10(p) if now - since >= SUSTAIN else 0.0
 
     def _candidate(self, code: int, score: float, alive: float, gone: list[str]) -> Candidate:

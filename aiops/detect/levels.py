@@ -35,6 +35,7 @@ RELATIVE, RELATIVE_FEW, ABSOLUTE = (
     1e-6,
 )  # floors of the spread: of the level, of the level with few values, in all
 OWN_FLOOR = 3.0
+WIDEST = 10.0  # how many times the own tail a deviation may count when it is learned
 CONSTANT_CAP = 2.0  # a series that was constant ever since may change once without being news
 CHANGES = 3  # learned changes after which a series is no constant any more
 
@@ -218,7 +219,8 @@ def _add(
             deviates[i] = t
         if t - learned[i] >= LEARN_EVERY or learned[i] < 0:
             if n >= LEAST:
-                handed[row] = widest[i]
+                # One absurd value must not become the measure of all later ones.
+                handed[row] = min(widest[i], WIDEST * own[i])
                 widest[i] = 0.0
             learned[i] = t
             if not (suspect[row] and abs(s) > 2.0):

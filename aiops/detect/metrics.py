@@ -176,7 +176,8 @@ class MetricDetector:
 
     def _saturation(self, n: int) -> NDArray[np.float64]:
         """What nearness to the limit adds to a utilisation that is unusual anyway: 1 means full, whatever is usual."""
-        near = (self.levels.value[:n] - NEARLY_FULL) / (1.0 - NEARLY_FULL)
+        # Values may be anything finite: cut before the division, which would overflow.
+        near = (np.clip(self.levels.value[:n], 0.0, 1.0) - NEARLY_FULL) / (1.0 - NEARLY_FULL)
         _ = self._columns()
         return np.where(self._level_ratio, SATURATED * np.clip(near, 0.0, 1.0), 0.0)
 

@@ -25,7 +25,7 @@ FAR_LEAST, FAR_SHARE = (
 )  # durations far beyond the normal 99.5th percentile that are news although the median is not
 FAR_EFFECTIVE = 200.0  # as EFFECTIVE: how rare they are is known better than how often a request is merely slow
 NEWEST = 30 * SECOND  # where the newest durations are normal again, the slowness is over: FADED of its score is left
-NEWEST_LEAST, FADED = 3.0, 0.4
+NEWEST_LEAST, FADED = 8.0, 0.4
 LEAST_NORMAL = 10  # durations in a baseline before anything is judged
 
 
@@ -120,7 +120,10 @@ def _shifts(recent: Any, newest: Any, normal: Any, least: Any, full: Any) -> Any
         n = newest[key].sum()
         if n >= NEWEST_LEAST:
             r50, r90 = _percentile(newest[key], n, 0.5), _percentile(newest[key], n, 0.9)
-            if ((r50 - p50) + (r90 - p90)) / 2.0 / PER_OCTAVE / ((p90 - p50) / PER_OCTAVE + 0.5) <= SHIFT:
+            still = ((r50 - p50) + (r90 - p90)) / 2.0 / PER_OCTAVE / ((p90 - p50) / PER_OCTAVE + 0.5) > SHIFT
+            for k in range(far + 1, BINS):  # a pause now and then moves no percentile of half a minute
+                still = still or newest[key, k] > 0
+            if not still:
                 score *= FADED
         out[key, 1] = score
     return out

@@ -71,10 +71,14 @@ class TraceDetector:
         edge: dict[int, int] = defaultdict(int)
         histograms: tuple[dict[tuple[int, int], int], ...] = (defaultdict(int), defaultdict(int), defaultdict(int))
         visits: dict[tuple[ServiceKey, int], list[Any]] = {}
+        self._register(tenant, parts)
+        used = np.array([window >= self._cut.get(e, 0) for e in self._directory.service_environment], bool)
         for part in parts:
-            service = [self._directory.service(ServiceKey(tenant, *name)) for name in part.services]
-            self._grow()
-            used = np.array([window >= self._cut.get(e, 0) for e in self._directory.service_environment], bool)
+            # Of a table that only grows, and may hold more than this window knows of, just what the window names.
+            service = {
+                s: self._directory.service(ServiceKey(tenant, *part.services[s]))
+                for s in {*part.op[:, 0].tolist(), *part.call[:, 0].tolist(), *part.edge[:, 1].tolist()}
+            }
             for (s, o), (n, failed) in zip(part.op.tolist(), part.op_counts.tolist(), strict=True):
                 if used[service[s]]:
                     counts = op[self._op_key(service[s], part.operations[o])]
@@ -102,6 +106,24 @@ class TraceDetector:
         self._grow()
         self._count(window, op, call, edge, histograms)
         self._count_visits(window, visits, spans)
+
+    def _register(self, tenant: str, parts: list[TraceRows]) -> None:
+        """Give what a window names its codes in the order of the names: where scores tie, the first code decides."""
+        ops, calls, edges = set(), set(), set()
+        for part in parts:
+            names, operations = part.services, part.operations
+            ops |= {(names[s], operations[o]) for s, o in part.op.tolist()}
+            calls |= {(names[s], operations[o]) for s, o in part.call.tolist()}
+            edges |= {(names[b], names[a]) for a, b in part.edge.tolist()}
+        services = {name for name, _ in ops} | {name for name, _ in calls} | {callee for callee, _ in edges}
+        code = {name: self._directory.service(ServiceKey(tenant, *name)) for name in sorted(services)}
+        self._grow()
+        for name, operation in sorted(ops):
+            self._op_key(code[name], operation)
+        for name, operation in sorted(calls):
+            self._call_key(code[name], operation)
+        for callee, caller in sorted(edges):
+            self._edge_key(caller[1], code[callee])
 
     def _count(self, window: int, op: Any, call: Any, edge: Any, histograms: Any) -> None:
         for durations, histogram in zip((self.own, self.whole, self.gap), histograms, strict=True):

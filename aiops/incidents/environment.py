@@ -125,7 +125,7 @@ class Environment:
 
     def _topology(self, now: int, pairs: list[tuple[int, int]], calls: F64) -> None:
         for pair, n in zip(pairs, calls.tolist(), strict=True):
-            if n > 0 or pair not in self._edges:
+            if n > 0:
                 if pair not in self._edges:
                     self.callees.setdefault(pair[0], set()).add(pair[1])
                     self.callers.setdefault(pair[1], set()).add(pair[0])
@@ -140,18 +140,19 @@ class Environment:
     def _edge_evidence(self, evidence: F64, pairs: list[tuple[int, int]], found: Findings) -> None:
         touching: dict[int, list[float]] = {}
         reached: dict[int, list[float]] = {}
+        worst: dict[tuple[int, int], float] = {}  # (service, term) -> what its note says at the worst
         for k, (a, b) in enumerate(pairs):
             gap, unreachable = float(found.edge_terms[k, GAP]), float(found.edge_terms[k, UNREACHABLE])
             if not math.isnan(gap):
                 touching.setdefault(a, []).append(gap)
                 touching.setdefault(b, []).append(gap)
                 evidence[b, EDGE] = max(evidence[b, EDGE], gap)
-                self._note(b, EDGE, found.notes.get((*found.edges[k], "gap")), gap, evidence)
-                for s in (a, b):
-                    self._note(s, NET, found.notes.get((*found.edges[k], "gap")), gap, evidence)
+                note = found.notes.get((*found.edges[k], "gap"))
+                for service, term in ((b, EDGE), (a, NET), (b, NET)):
+                    self._note(service, term, note, gap, worst)
             reached.setdefault(b, []).append(unreachable)
             if unreachable >= 2.0:
-                self._note(b, DOWN, found.notes.get((*found.edges[k], "unreachable")), unreachable, evidence)
+                self._note(b, DOWN, found.notes.get((*found.edges[k], "unreachable")), unreachable, worst)
         # A delayed service lifts every edge that it touches, its neighbour only one.
         for s, gaps in touching.items():
             evidence[s, NET] = round(sum(sorted(gaps)) / len(gaps), 4)
@@ -163,8 +164,12 @@ class Environment:
                 most = min(max(unreachables), max(evidence[s, TRAFFIC], evidence[s, HEARTBEAT]))
             evidence[s, DOWN] = round(most, 4)
 
-    def _note(self, service: int, term: int, note: Note | None, value: float, evidence: F64) -> None:
-        if note is not None and value > 0 and ((service, term) not in self.notes or value >= evidence[service, term]):
+    def _note(
+        self, service: int, term: int, note: Note | None, value: float, worst: dict[tuple[int, int], float]
+    ) -> None:
+        """Keep what the worst edge says; the first of equal ones."""
+        if note is not None and value > worst.get((service, term), 0.0):
+            worst[service, term] = value
             self.notes[service, term] = note
 
     @staticmethod

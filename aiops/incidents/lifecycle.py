@@ -69,7 +69,6 @@ class Case:
     said_at: int = -1
     severity: str = "medium"
     affected: float = -1.0  # share of requests that failed at the entries, -1 = not known
-    strongest: float = 0.0
 
     @property
     def present(self) -> set[int]:
@@ -123,14 +122,13 @@ class Lifecycle:
     def _follow(self, now: int, case: Case, environment: Environment) -> None:
         strength = environment.strength
         if now <= case.opened + self.policy.settle:
-            for s in np.flatnonzero(strength >= ACTIVE).tolist():
-                if environment.around(s) & case.services:
-                    case.services.add(s)
+            members = set(case.services)  # as of now: who joins in this window brings its neighbours in the next
+            active = np.flatnonzero(strength >= ACTIVE).tolist()
+            case.services.update(s for s in active if environment.around(s) & members)
             case.observe(environment)
         else:
             case.settled = True
         for s in sorted(case.services):
-            case.strongest = max(case.strongest, float(strength[s]))
             if strength[s] >= self.policy.close:
                 case.quiet.pop(s, None)
                 if not case.settled or s not in case.left:
@@ -171,7 +169,6 @@ class Lifecycle:
             case = Case("", now, onset, group, environment.evidence.copy(), environment.first.copy())
             case.seed = s
             case.notes = dict(environment.notes)
-            case.strongest = float(around[s])
             for time, evidence, notes in environment.history:
                 if time >= onset:
                     case.take(evidence, notes)

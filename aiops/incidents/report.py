@@ -39,7 +39,7 @@ _BEHIND = {
     "heartbeat": (HEARTBEAT,), "down": (DOWN,), "log": (LOG,), "metric": (METRIC,),
 }  # fmt: skip
 _KINDS = {
-    "resource": "lacks a resource or lost instances", "network": "is slow to reach over the network",
+    "resource": "is short of a resource, slow by itself, or lost instances", "network": "is slow to reach over the network",
     "code": "behaves differently in its own code", "dependency": "is down: its callers do not reach it",
     "change": "changed shortly before", "external": "was reported from outside", "unknown": "has unusual metrics",
 }  # fmt: skip
@@ -111,7 +111,7 @@ def _cause(case: Case, environment: Environment, changes: list[Change], place: i
     if environment.visits.sum() == 0:
         caveats.append("no traces: callers and callees cannot be told apart by what they did")
     if place == 0 and ranked.kind == "change":
-        caveats.append("the change came before the onset; that it is the cause is a hypothesis")
+        caveats.append("the change came about when it began; that it is the cause is a hypothesis")
     return Cause(
         rank=place + 1,
         service=service,
@@ -218,7 +218,8 @@ def _related(case: Case, environment: Environment, changes: list[Change]) -> tup
     for change in changes:
         if change.service in names:
             minutes = (case.onset - unix_ns(change.time)) / (60 * SECOND)
-            reason = f"{change.service} takes part; {minutes:.0f} min before the onset"
+            when = f"{minutes:.0f} min before" if minutes >= 0 else "just after"
+            reason = f"{change.service} takes part; {when} the onset"
             plausible = next(
                 (c.parts.get("change", 0.0) for c in case.causes if environment.services[c.service] == change.service),
                 0.0,

@@ -43,6 +43,9 @@ INSTANCE_LADDER = ("service.instance.id", "k8s.pod.name", "host.name")
 ENVIRONMENT_LADDER = ("deployment.environment.name", "deployment.environment")
 
 
+LONGEST = 255  # characters of a name that count: it stands in every title and topic
+
+
 class Entity(NamedTuple):
     """What a resource is about: its service within its environment, and which instance of it."""
 
@@ -62,9 +65,9 @@ def entity(attributes: dict[str, object]) -> Entity:
         name = _first(attributes, SERVICE_LADDER) or UNKNOWN_SERVICE
     namespace = text(attributes.get("service.namespace"))
     return Entity(
-        _first(attributes, ENVIRONMENT_LADDER) or "default",
-        f"{namespace}/{name}" if namespace else name,
-        _first(attributes, INSTANCE_LADDER),
+        (_first(attributes, ENVIRONMENT_LADDER) or "default")[:LONGEST],
+        (f"{namespace}/{name}" if namespace else name)[:LONGEST],
+        _first(attributes, INSTANCE_LADDER)[:LONGEST],
     )
 
 
