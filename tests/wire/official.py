@@ -42,7 +42,8 @@ def service(resource: Any) -> tuple[str, str]:
     given = {p.key: text(scalar(p.value)) for p in resource.attributes}
     name = given.get("service.name") or given.get("host.name") or "unknown_service"
     environment = given.get("deployment.environment") or "default"
-    return environment, f"{given['service.namespace']}/{name}" if given.get("service.namespace") else name
+    full = f"{given['service.namespace']}/{name}" if given.get("service.namespace") else name
+    return environment[:255], full[:255]
 
 
 def canonical(pairs: Any) -> tuple[bytes, ...]:

@@ -207,3 +207,8 @@ def test_identities_do_not_depend_on_the_order_of_arrival():
     codes_b = decode_metrics(payloads[::-1], b)[0].series[::-1]
     assert np.array_equal(a.series.identity[codes_a], b.series.identity[codes_b])
     assert a.series.describe(int(codes_a[77])) == b.series.describe(int(codes_b[77]))
+
+
+def test_names_are_cut_where_they_are_no_names_any_more():
+    long = entity(**{"service.name": "s" * 1000, "deployment.environment.name": "e" * 1000, "host.name": "h" * 1000})
+    assert [len(part) for part in long] == [255, 255, 255]
