@@ -213,7 +213,6 @@ class MetricDetector:
             "levels": self.levels.state(), "heartbeat": self.heartbeat.state(), "codes": self._codes.identities(),
             "previous": self._previous[: len(self._info)], "buckets": self._buckets,
             "info": [list(i) for i in self._info], "service": self._service, "ignored": self.ignored,
-            "instance": self._instance,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -224,7 +224,7 @@ class Templates:
     def advance(self, window: int) -> list[Merge]:
         """Begin a window: evict if need be, and return the merges since the last call.
 
-        # Look-ups shorten the paths of the forest; here they are at their shortest, so that the bytes do not tell.
+        Every id ever given out leads through the merges to a live one, unless that was evicted; the newest comes last in
         each chain.  Clusters of evicted templates are unknown from here on.
         """
         self._window = window

@@ -295,15 +295,13 @@ class TraceDetector:
         return said, recent, failed
 
     def _own(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
-        for shift in self.own.evidence(now):
-            service, name = self._of_op[shift.key]
-            if shift.score > terms[service, OWN]:
-                terms[service, OWN] = shift.score
-                notes[service, OWN] = Note(words.shift(f"own time of {words.text(name)}", shift), "trace")
-        for kind, durations in (("own time", self.own), ("latency", self.whole)):
-            for shift in durations.evidence(now):
+        for kind, shifts in (("own time", self.own.evidence(now)), ("latency", self.whole.evidence(now))):
+            for shift in shifts:
+                service, name = self._of_op[shift.key]
+                if kind == "own time" and shift.score > terms[service, OWN]:
+                    terms[service, OWN] = shift.score
+                    notes[service, OWN] = Note(words.shift(f"own time of {words.text(name)}", shift), "trace")
                 if shift.score >= STAY:
-                    service, name = self._of_op[shift.key]
                     found.append(
                         words.shift_candidate(self._directory.services[service], f"{kind} of {words.text(name)}", shift)
                     )

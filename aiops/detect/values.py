@@ -31,9 +31,7 @@ def facets(kind: int, monotonic: bool) -> tuple[int, ...]:
     return (RATE, MEAN, P95) if kind in (HISTOGRAM, EXPONENTIAL) else (RATE, MEAN)
 
 
-PREVIOUS = np.dtype(
-    [("time", np.int64), ("value", np.float64), ("count", np.float64), ("start", np.int64), ("buckets", np.int64)]
-)
+PREVIOUS = np.dtype([("time", np.int64), ("value", np.float64), ("count", np.float64), ("start", np.int64)])
 
 
 @njit(nogil=True, cache=True)

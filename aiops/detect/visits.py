@@ -177,7 +177,7 @@ class Visits:
 
 
 def _keep_best(best: dict[int, Any], service: int, found: Any) -> None:
-    """The greatest score; of equal ones the one with more trials, then the first events: `service` decides by its own alone."""
+    """The greatest score; of equal ones the one of the shorter length, then of the first events of the service."""
     other = best.get(service)
     if other is None or found.score > other.score:
         best[service] = found

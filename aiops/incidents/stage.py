@@ -199,9 +199,9 @@ class _State:
     def _name(self, case: Case) -> None:
         """Identity of a new case: that of its first anomaly, or of the incident of which it is another episode."""
         environment = self.environment
-        first = case.causes[0] if case.causes else None
+        first = case.causes[0]
         for old in reversed(self.lifecycle.closed):
-            same = old.causes and first and (old.causes[0].service, old.causes[0].kind) == (first.service, first.kind)
+            same = old.causes and (old.causes[0].service, old.causes[0].kind) == (first.service, first.kind)
             if same and all(old.incident_id != c.incident_id for c in self.lifecycle.open):
                 case.incident_id, case.version = old.incident_id, old.version
                 case.episode, case.episodes = old.episode + 1, [*old.episodes, [case.opened, None]]
@@ -211,7 +211,7 @@ class _State:
         if mine:
             anomaly = min(mine, key=lambda a: (a.onset, a.service, a.signal, a.anomaly_id)).anomaly_id
         else:  # evidence that adds up although no single signal was an anomaly
-            service = environment.services[first.service if first else min(case.services)]
+            service = environment.services[first.service]
             anomaly = anomaly_id(
                 environment.tenant, environment.name, service, "evidence", "neighbourhood", case.opened
             )

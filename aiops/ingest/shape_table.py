@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.columns import Slices
-from aiops.identity import Interner, hash_bytes
+from aiops.identity import Interner
 from aiops.ingest.shapes import shape_hashes, shape_text, stem
 from aiops.redact import redact
 
@@ -59,8 +59,3 @@ class ShapeTable:
                 self.texts.append(shape)
                 self.stems.append(stem(shape))
         return codes
-
-
-def text_identity(text: bytes) -> int:
-    """Identity of a shape's stem or another text of an event; the same on every worker for ever."""
-    return hash_bytes(text)

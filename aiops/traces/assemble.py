@@ -175,7 +175,7 @@ class _Maps:
         known, codes = self._of.get((source, what), (None, np.empty(0, np.int32)))
         if known is not table:
             codes = np.empty(0, np.int32)
-        return codes, len(codes) if size > len(codes) else size
+        return codes, min(len(codes), size)
 
     def services(self, items: TraceItems, tables: Tables) -> NDArray[np.int32]:
         codes, known = self._extended(items.source, "services", items.services, len(items.services))
