@@ -7,13 +7,14 @@ command imports what it needs when it runs, so that ``--help`` is quick.
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 
 from aiops import __version__
 from aiops.errors import UserError
@@ -26,6 +27,20 @@ _INTERRUPTED = 130  # what a shell reports for a command that Ctrl-C ended
 _CLOSED_PIPE = 141  # and for one whose reader went away
 
 
+class Command(NamedTuple):
+    """A command whose options live in a module, imported only when it is asked for.
+
+    The module has ``configure(parser)`` and ``run(args) -> exit status``.
+    """
+
+    name: str
+    help: str
+    module: str
+
+
+SIMULATE = Command("simulate", "write simulated telemetry with injected faults and their truth", "aiops.simulate.cli")
+
+
 class _Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, not under the whole usage."""
 
@@ -34,10 +49,10 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+def main(argv: Sequence[str] | None = None, more: Sequence[Command] = ()) -> int:
+    """Run a command, one of this module's or of `more`; returns the exit status."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    parsed = _parser(simulate="simulate" in arguments[:1]).parse_args(arguments)
+    parsed = _parser([SIMULATE, *more], arguments[:1]).parse_args(arguments)
     try:
         status: int = parsed.run(parsed)
         sys.stdout.flush()
@@ -59,20 +74,20 @@ def _failed(command: str, message: str) -> int:
     return 2
 
 
-def _parser(simulate: bool) -> _Parser:
+def _parser(modules: Sequence[Command], asked: Sequence[str]) -> _Parser:
     parser = _Parser(prog="aiops", description="Turns logs, metrics, traces and changes into few, explained incidents.")
     parser.add_argument("--version", action="version", version=f"aiops {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _demo_parser(commands.add_parser("demo", help="simulate a shop, break it, and print the incidents found"))
     _replay_parser(commands.add_parser("replay", help="read recorded telemetry and write its incidents"))
-    if simulate:
-        from aiops.simulate.cli import add_parser
-
-        add_parser(commands)
-    else:  # its options name what can break, and to know that takes numpy
-        commands.add_parser("simulate", help="write simulated telemetry with injected faults and their truth")
     _score_parser(commands.add_parser("score", help="compare incidents with the truth of a recorded day"))
     _decode_parser(commands.add_parser("decode", help="show what the engine reads in files of OTLP, item by item"))
+    for command in modules:
+        parser_of = commands.add_parser(command.name, help=command.help)
+        if command.name in asked:  # to know its options may take numpy or a client library
+            module = importlib.import_module(command.module)
+            module.configure(parser_of)
+            parser_of.set_defaults(run=module.run)
     return parser
 
 

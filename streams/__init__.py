@@ -1,1 +1,1 @@
-"""The engine on Kafka comes here: sources and clocks, partition workers, the four roles, sinks.  Nothing works yet."""
+"""The engine on Kafka: topics, sources and clocks, partition workers, the four roles, and the commands that need a broker."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aiops.cli import _parser
+from aiops.cli import SIMULATE, _parser
+from streams.cli import COMMANDS as ON_KAFKA
 
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = {".git", ".venv", ".hypothesis", ".pytest_cache", "node_modules"}
@@ -70,7 +71,7 @@ def test_every_command_of_the_documents_exists_and_every_command_is_in_the_readm
     assert {word for where, word in mentioned if where == "README.md"} >= COMMANDS
     for command in COMMANDS:
         with pytest.raises(SystemExit) as ended:
-            _parser(simulate=False).parse_args([command, "--help"])
+            _parser([SIMULATE, *ON_KAFKA], [command]).parse_args([command, "--help"])
         assert ended.value.code == 0
 
 

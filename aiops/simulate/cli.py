@@ -12,12 +12,10 @@ from aiops.simulate.simulation import START_UNIX, Simulation
 from aiops.times import rfc3339, unix_ns
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add ``simulate`` to the subparsers of a command; parsed arguments carry ``run`` as ``run``."""
-    parser = subparsers.add_parser(
-        "simulate",
-        help="write telemetry of a simulated service mesh with injected faults and their truth",
-        description="Write metrics, traces, logs and changes of a simulated mesh, with truth.json and context.json.",
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``simulate``."""
+    parser.description = (
+        "Write metrics, traces, logs and changes of a simulated mesh, with truth.json and context.json."
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same bytes (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=4.0, help="length in hours (default: %(default)s)")
@@ -33,7 +31,6 @@ def add_parser(subparsers: Any) -> None:
         "--start", default=rfc3339(START_UNIX * 10**9), metavar="TIME", help="RFC 3339 (default: %(default)s)"
     )
     parser.add_argument("--no-wrong-clock", action="store_true", help="let the clocks of all hosts be right")
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -156,9 +156,8 @@ def test_what_cannot_be_simulated_is_refused_in_words(details, message):
 
 def command(*words):
     parser = argparse.ArgumentParser()
-    cli.add_parser(parser.add_subparsers(required=True))
-    args = parser.parse_args(["simulate", *words])
-    return args.run(args)
+    cli.configure(parser)
+    return cli.run(parser.parse_args(words))
 
 
 def test_the_command_writes_a_folder_and_says_what_is_in_it(tmp_path, capsys):

@@ -1,0 +1,34 @@
+"""The command ``aiops`` as it is installed: the embedded commands of ``aiops.cli`` and those that speak to Kafka."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from aiops import cli
+
+COMMANDS = (
+    cli.Command("kafka", "start and stop a local Kafka broker, to try things out", "streams.commands.kafka"),
+    cli.Command("config", "check and show the configuration", "streams.commands.config"),
+    cli.Command("topics", "create, check and list the topics of the engine", "streams.commands.topics"),
+    cli.Command("run", "run a role of the engine on Kafka", "streams.commands.run"),
+    cli.Command("produce", "send recorded telemetry to Kafka, as a Collector would", "streams.commands.produce"),
+    cli.Command("tail", "follow incidents, anomalies or findings", "streams.commands.tail"),
+)
+_EXTRA = {"confluent_kafka", "faust", "prometheus_client", "yaml"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    try:
+        return cli.main(argv, [command for command in COMMANDS if importlib.util.find_spec(command.module)])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+            raise
+        sys.stderr.write(f"aiops: {error.name} is not installed: pip install 'aiops[kafka]'\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
