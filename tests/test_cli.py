@@ -52,7 +52,13 @@ def test_help_names_every_command_and_is_quick():
     begun = time.monotonic()
     out = started("--help").communicate()[0].decode()
     assert all(f"    {command} " in out for command in ("demo", "replay", "simulate", "score", "decode"))
-    script = "import sys; import streams.cli; from aiops.cli import _parser; _parser(streams.cli.COMMANDS, []); print(sorted(sys.modules))"
+    script = """
+import sys
+import streams.cli
+from aiops.cli import _parser
+_parser(streams.cli.COMMANDS, [])
+print(sorted(sys.modules))
+"""
     loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert not {"numpy", "numba", "rich", "confluent_kafka", "faust", "yaml"} & set(loaded.split("'"))
     assert time.monotonic() - begun < 5.0

@@ -1,1 +1,4 @@
-"""Commands that need a broker or its configuration, a module each: ``configure(parser)`` adds the options, ``run(args)`` the work."""
+"""Commands that need a broker or its configuration, a module each.
+
+``configure(parser)`` adds the options, ``run(args)`` does the work and returns the exit status.
+"""
