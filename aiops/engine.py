@@ -113,7 +113,7 @@ class Engine:
     def _changes(self, source: str, messages: list[Message], step: Step) -> None:
         for message in messages:
             try:
-                self.respond.change(decode_change(message.value), message.arrival)
+                self.respond.change(source, message.offset, decode_change(message.value), message.arrival)
             except RecordError as error:
                 step.refused.append((source, Refusal(message.offset, str(error))))
         # Not to the last arrival itself: the next message may have the same.
@@ -139,7 +139,7 @@ class Engine:
             step.findings.extend(findings)
             for found in findings:
                 step.anomalies.extend(found.anomalies)
-            self.respond.process(findings)
+            self.respond.process(DETECT, findings)
         self._responded(self.respond.advance(DETECT, self.detect.clock), step)
 
     def _responded(self, out: Output, step: Step) -> None:

@@ -26,6 +26,7 @@ from aiops.ingest.stage import Message
 
 SIGNALS = ("metrics", "traces", "logs", "changes")
 MAX_LINE = 256 << 20  # bytes; a file without line ends must not be read into memory whole
+MS = 1_000_000
 _BUFFER = 1 << 18
 
 Times = Callable[[bytes], dict[str, int]]
@@ -123,7 +124,10 @@ class Recording:
 
 
 def arrived(source: str, signal: str, lines: Iterator[bytes]) -> Iterator[Sourced]:
-    """Messages of one source in the order of its lines, empty lines left out; arrivals never fall."""
+    """Messages of one source in the order of its lines, empty lines left out; arrivals never fall.
+
+    They are whole milliseconds, as a broker's timestamps are, and never before the event time they are taken from.
+    """
     waiting: deque[int] = deque()  # offsets of the lines that with_arrival holds
 
     def filled() -> Iterator[bytes]:
@@ -134,7 +138,7 @@ def arrived(source: str, signal: str, lines: Iterator[bytes]) -> Iterator[Source
                 yield stripped
 
     for arrival, line in with_arrival(filled(), event_times(signal)):
-        yield Sourced(source, Message(waiting.popleft(), arrival, line))
+        yield Sourced(source, Message(waiting.popleft(), -(-arrival // MS) * MS, line))
 
 
 def merged(sources: Mapping[str, Iterator[Sourced]]) -> Iterator[Sourced]:

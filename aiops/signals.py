@@ -8,7 +8,7 @@ a total tie-break, sums in slices.  Dense codes are local to the batch that carr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -179,14 +179,24 @@ class Clocks:
 
     Parameters
     ----------
-    sources : iterable of str
-        The set of sources is data: it is known before the first record.
+    sources : list of str, optional
+        The set of sources is data: it is known before the first record, or comes with one (``sources``).
     """
 
-    __slots__ = ("_clocks",)
+    __slots__ = ("_away", "_clocks", "_known")
 
-    def __init__(self, sources: list[str]) -> None:
-        self._clocks = dict.fromkeys(sorted(sources), -1)
+    def __init__(self, sources: list[str] | None = None) -> None:
+        self._clocks: dict[str, int] = {}
+        self._away: list[str] = []  # sources that are not waited for
+        self._known = False
+        if sources is not None:
+            self.sources(sources)
+
+    def sources(self, sources: list[str]) -> None:
+        """The set of sources from now on; those that stay keep their clocks."""
+        self._clocks = {source: self._clocks.get(source, -1) for source in sorted(sources)}
+        self._away = [source for source in self._away if source in self._clocks]
+        self._known = True
 
     def set(self, source: str, clock: int) -> None:
         """Source `source` has reached `clock` (Unix ns); a clock never goes back."""
@@ -195,21 +205,52 @@ class Clocks:
         if clock > self._clocks[source]:
             self._clocks[source] = clock
 
+    def let_go(self, source: str) -> None:
+        """No longer wait for `source`, a straggler."""
+        if source in self._clocks and source not in self._away:
+            self._away = sorted([*self._away, source])
+
+    def join(self, source: str) -> None:
+        """Wait for `source` again."""
+        self._away = [other for other in self._away if other != source]
+
     def __getitem__(self, source: str) -> int:
         return self._clocks[source]
+
+    def __contains__(self, source: str) -> bool:
+        return source in self._clocks
+
+    @property
+    def away(self) -> list[str]:
+        """Sources that are not waited for."""
+        return list(self._away)
+
+    @property
+    def known(self) -> bool:
+        """Is the set of sources known?"""
+        return self._known
 
     @property
     def merged(self) -> int:
         """Unix ns, -1 before every source has spoken."""
-        return min(self._clocks.values(), default=END_OF_TIME)
+        if not self._known:
+            return -1
+        clocks = self._clocks
+        if self._away and len(self._away) < len(clocks):
+            return min(clock for source, clock in clocks.items() if source not in self._away)
+        return min(clocks.values(), default=END_OF_TIME)
 
-    def state(self) -> dict[str, int]:
-        """For a snapshot."""
+    def each(self) -> dict[str, int]:
+        """Clock of every source, Unix ns."""
         return dict(self._clocks)
 
-    def restore(self, state: dict[str, int]) -> None:
+    def state(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {"clocks": dict(self._clocks), "away": list(self._away), "known": self._known}
+
+    def restore(self, state: dict[str, Any]) -> None:
         """Take over the clocks of a snapshot."""
-        self._clocks = dict(state)
+        self._clocks, self._away, self._known = dict(state["clocks"]), list(state["away"]), state["known"]
 
 
 def due(window: int) -> int:

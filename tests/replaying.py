@@ -70,16 +70,20 @@ def restarted(engine: Engine, taken: dict[str, list[Message]]) -> Step:
     step = Step()
     if engine.assemble is not None:
         old = engine.assemble
-        engine.assemble = Assemble(old.source, list(old.clocks.state()))
+        engine.assemble = Assemble(old.source)
         engine.assemble.restore(old.snapshot())
         assert engine.assemble.snapshot() == old.snapshot()
     detect, respond = engine.detect, engine.respond
-    engine.detect = Detect(list(detect.clocks.state()))
-    engine.detect.restore(detect.snapshot(), detect._waiting)
+    engine.detect = Detect()
+    engine.detect.restore(detect.snapshot())
     assert engine.detect.snapshot() == detect.snapshot()
-    engine.respond = Respond(list(respond.clocks.state()), config_hash=engine.config.digest())
-    engine.respond.restore(respond.snapshot(), respond._findings)
+    for rows in [rows for _, of in sorted(detect._waiting.items()) for rows in of.values()]:
+        engine.detect.process(rows)
+    engine.respond = Respond(config_hash=engine.config.digest())
+    engine.respond.restore(respond.snapshot())
     assert engine.respond.snapshot() == respond.snapshot()
+    for (name, _, _), found in [one for _, of in sorted(respond._findings.items()) for one in of.items()]:
+        engine.respond.process(name, [found])
     for source, ingest in list(engine.ingest.items()):
         engine.ingest[source] = Ingest(source, ingest.signal, closed_until=ingest.clock)
         if ingest.needed_from is not None:

@@ -48,15 +48,15 @@ class Detect:
 
     Parameters
     ----------
-    sources : list of str
-        All sources that write to it, assemble's among them.
+    sources : list of str, optional
+        All sources that write to it, assemble's among them; where they are not given they come with a record.
     """
 
-    def __init__(self, sources: list[str], tenant: str = "default") -> None:
+    def __init__(self, sources: list[str] | None = None, tenant: str = "default") -> None:
         self.clocks = Clocks(sources)
         self.tenant = tenant
         self.windows = 0
-        self._sealed: dict[str, int] = {}  # newest window that each source has sent: what is older is a repeat
+        self.late = 0  # rows of a source that was let go, or repeats
         self._waiting: dict[int, dict[str, WindowRows]] = {}
         self._next = -1
         self._last_data = -1
@@ -74,12 +74,19 @@ class Detect:
         """What this stage has reached for those behind it, Unix ns: every window due by then has been processed."""
         return self.clocks.merged
 
+    @property
+    def done_until(self) -> int:
+        """Start of the first window that has not been processed, -1 before the first (Unix ns): what is older is late."""
+        return self._next
+
     def process(self, rows: WindowRows) -> None:
-        """Take in the rows of one source for one window; a repeat is ignored."""
-        if rows.window <= self._sealed.get(rows.source, -1):
+        """Take in the rows of one source for one window; a repeat is ignored, and so is what comes too late."""
+        waiting = self._waiting.get(rows.window, {})
+        if rows.window < self._next or rows.source in waiting:
+            self.late += rows.window < self._next
             return
-        self._sealed[rows.source] = rows.window
-        self._waiting.setdefault(rows.window, {})[rows.source] = rows
+        waiting[rows.source] = rows
+        self._waiting[rows.window] = waiting
 
     def advance(self, source: str, clock: int) -> list[Findings]:
         """Source `source` has reached `clock` (Unix ns): process the windows that are due."""
@@ -194,22 +201,22 @@ class Detect:
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def snapshot(self) -> bytes:
-        """Everything that the future depends on.  Rows of windows that are not due yet must have been merged or re-read."""
+        """Everything that the future depends on but rows of windows not processed yet, which are read again."""
         return state.pack(
             {
-                "clocks": self.clocks.state(), "sealed": self._sealed, "next": self._next, "last_data": self._last_data,
+                "clocks": self.clocks.state(), "next": self._next, "last_data": self._last_data,
                 "windows": self.windows, "directory": self.directory.state(), "logs": self.logs.state(),
                 "metrics": self.metrics.state(), "traces": self.traces.state(), "tracker": self.tracker.state(),
             }
         )  # fmt: skip
 
-    def restore(self, snapshot: bytes, waiting: dict[int, dict[str, WindowRows]]) -> None:
-        """Take over the state of a snapshot; `waiting` are the rows not due by then, which a worker re-reads from the log."""
+    def restore(self, snapshot: bytes) -> None:
+        """Take over the state of a snapshot; the rows from window ``done_until`` on are read again."""
         read = state.unpack(snapshot)
         self._build()
         self.clocks.restore(read["clocks"])
-        self._sealed, self._next, self._last_data = read["sealed"], read["next"], read["last_data"]
-        self.windows, self._waiting = read["windows"], waiting
+        self._next, self._last_data = read["next"], read["last_data"]
+        self.windows, self._waiting = read["windows"], {}
         self.directory.restore(read["directory"])
         self.logs.restore(read["logs"])
         self.metrics.restore(read["metrics"])

@@ -30,7 +30,7 @@ from aiops.records import (
     incident_id,
     unix_ns,
 )
-from aiops.signals import SECOND, WINDOW, Clocks, due
+from aiops.signals import LATENESS, SECOND, WINDOW, Clocks, due
 
 CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the onset at most
 CHANGE_AFTER = 60 * SECOND  # or so long after: clocks and windows are not exact
@@ -54,13 +54,13 @@ class Respond:
 
     Parameters
     ----------
-    sources : list of str
-        Detect partitions and the raw sources whose changes are forwarded.
+    sources : list of str, optional
+        Detect partitions and the raw sources whose changes are forwarded; where they are not given they come with a record.
     """
 
     def __init__(
         self,
-        sources: list[str],
+        sources: list[str] | None = None,
         policy: Policy | None = None,
         weights: Weights | None = None,
         config_hash: str = "",
@@ -70,8 +70,10 @@ class Respond:
         self.tenant = tenant  # of changes, which do not name one
         self.policy, self.weights = policy or Policy(), weights or Weights()
         self.about = (__version__, config_hash)
-        self._findings: dict[int, list[Findings]] = {}
+        self.late = 0  # findings of a source that was let go, or repeats
+        self._findings: dict[int, dict[tuple[str, str, str], Findings]] = {}  # time -> (source, tenant, environment) ->
         self._changes: list[tuple[int, Change]] = []  # (arrival, change), not in force yet
+        self._offset: dict[str, int] = {}  # greatest offset of a change from each source: what comes again is a repeat
         self._of: dict[tuple[str, str], _State] = {}
 
     @property
@@ -79,14 +81,26 @@ class Respond:
         """Open incidents: a gauge."""
         return sum(len(s.lifecycle.open) for s in self._of.values())
 
-    def process(self, findings: list[Findings]) -> None:
-        """Take in findings of a detect partition."""
-        for found in findings:
-            self._findings.setdefault(found.time, []).append(found)
+    @property
+    def done_until(self) -> int:
+        """Findings of windows that end by this clock (Unix ns) have been taken in; -1 before the first."""
+        merged = self.clocks.merged
+        return merged - LATENESS if merged >= 0 else -1
 
-    def change(self, change: Change, arrival: int) -> None:
-        """Take in a change that arrived at `arrival` (Unix ns); it is never late."""
-        self._changes.append((arrival, change))
+    def process(self, source: str, findings: list[Findings]) -> None:
+        """Take in findings of a detect partition; what comes again is ignored, and so is what comes too late."""
+        done = self.done_until
+        for found in findings:
+            if found.time <= done:
+                self.late += 1
+                continue
+            self._findings.setdefault(found.time, {})[source, found.tenant, found.environment] = found
+
+    def change(self, source: str, offset: int, change: Change, arrival: int) -> None:
+        """Take in a change that arrived at `arrival` (Unix ns) as number `offset` of its source; it is never late."""
+        if offset > self._offset.get(source, -1):
+            self._offset[source] = offset
+            self._changes.append((arrival, change))
 
     def advance(self, source: str, clock: int) -> Output:
         """Source `source` has reached `clock` (Unix ns)."""
@@ -95,10 +109,10 @@ class Respond:
         for time in sorted(t for t in self._findings if due(t - WINDOW) <= reached):
             self._known_by(due(time - WINDOW))
             parts: dict[tuple[str, str], list[Findings]] = {}
-            for found in self._findings.pop(time):
-                parts.setdefault((found.tenant, found.environment), []).append(found)
-            for key in sorted(parts):
-                self._state(*key).step(merged(parts[key]), self, out)
+            for (_, *key), found in sorted(self._findings.pop(time).items(), key=lambda item: item[0]):
+                parts.setdefault((key[0], key[1]), []).append(found)
+            for place in sorted(parts):
+                self._state(*place).step(merged(parts[place]), self, out)
         return out
 
     def _known_by(self, arrival: int) -> None:
@@ -119,21 +133,22 @@ class Respond:
         return self._of[key]
 
     def snapshot(self) -> bytes:
-        """Everything that the future depends on but findings not yet due, which a worker re-reads."""
+        """Everything that the future depends on but findings not yet due, which are read again."""
         return state.pack(
             {
                 "clocks": self.clocks.state(),
                 "changes": [[arrival, encode(change)] for arrival, change in self._changes],
+                "offset": dict(sorted(self._offset.items())),
                 "states": [s.state() for _, s in sorted(self._of.items())],
             }
         )
 
-    def restore(self, snapshot: bytes, findings: dict[int, list[Findings]]) -> None:
-        """Take over the state of a snapshot; `findings` are those not due by then."""
+    def restore(self, snapshot: bytes) -> None:
+        """Take over the state of a snapshot; findings after ``done_until`` are read again."""
         read = state.unpack(snapshot)
         self.clocks.restore(read["clocks"])
         self._changes = [(arrival, decode_change(change)) for arrival, change in read["changes"]]
-        self._findings, self._of = findings, {}
+        self._offset, self._findings, self._of = read["offset"], {}, {}
         for value in read["states"]:
             restored = _State.of(value, self.policy)
             self._of[restored.environment.tenant, restored.environment.name] = restored

@@ -16,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops import state
-from aiops.signals import WINDOW, Clocks, WindowRows, due
+from aiops.signals import LATENESS, WINDOW, Clocks, WindowRows, due
 from aiops.traces.complete import split_traces
 from aiops.traces.items import LogColumns, SpanColumns, TraceItems
 from aiops.traces.join import RECORD, SPAN
@@ -45,6 +45,7 @@ class Counters:
     repeated_spans: int = 0
     cut_traces: int = 0
     cut_visits: int = 0
+    late: int = 0
 
 
 class Assemble:
@@ -54,11 +55,11 @@ class Assemble:
     ----------
     source : str
         Name of the partition, such as ``"aiops.traces/0"``.
-    sources : list of str
-        The raw sources that route items here.
+    sources : list of str, optional
+        The raw sources that route items here; where they are not given they come with a record.
     """
 
-    def __init__(self, source: str, sources: list[str], tenant: str = "default") -> None:
+    def __init__(self, source: str, sources: list[str] | None = None, tenant: str = "default") -> None:
         self.source, self.tenant = source, tenant
         self.clocks = Clocks(sources)
         self.counters = Counters()
@@ -87,12 +88,12 @@ class Assemble:
         service = self._maps.services(items, self.tables)
         if items.spans is not None:
             spans = _span_records(items.spans, service, *self._maps.operations(items, self.tables))
-            spans = self._fresh(items.source, items.spans.offset, spans)
+            spans = self._on_time(self._fresh(items.source, items.spans.offset, spans), "end")
             self.counters.spans += len(spans)
             _by_window(self._spans, spans, spans["end"])
         if items.logs is not None:
             records = _log_records(items.logs, service, self._maps.shapes(items.source, items.logs, self.tables))
-            records = self._fresh(items.source, items.logs.offset, records)
+            records = self._on_time(self._fresh(items.source, items.logs.offset, records), "time")
             self.counters.records += len(records)
             _by_window(self._records, records, records["time"])
 
@@ -137,6 +138,14 @@ class Assemble:
         if len(offset):
             self._offset[source] = max(seen, int(offset.max()))
         return rows if not len(offset) or offset[0] > seen else rows[offset > seen]
+
+    def _on_time(self, rows: NDArray[np.void], time: str) -> NDArray[np.void]:
+        """Rows of windows that are not due yet: a source that was let go is late."""
+        done = self.clocks.merged - LATENESS  # windows that end by then have been processed
+        late = rows[time] - rows[time] % WINDOW + WINDOW <= done
+        n = int(np.count_nonzero(late))
+        self.counters.late += n
+        return rows[~late] if n else rows
 
     def snapshot(self) -> bytes:
         """Everything that the future depends on."""

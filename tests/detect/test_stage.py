@@ -71,9 +71,11 @@ def run(messages: dict[str, Any], rng: np.random.Generator | None = None, most: 
         at[source] += n
         if restart:
             snapshot, waiting = engine.detect.snapshot(), engine.detect._waiting
-            engine.detect = Detect([*SOURCES, TRACES])
-            engine.detect.restore(snapshot, waiting)
+            engine.detect = Detect()
+            engine.detect.restore(snapshot)
             assert engine.detect.snapshot() == snapshot
+            for rows in [rows for _, of in sorted(waiting.items()) for rows in of.values()]:  # as read again
+                engine.detect.process(rows)
     return engine.end()
 
 

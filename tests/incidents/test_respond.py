@@ -108,7 +108,7 @@ def test_unrelated_incidents_close_on_their_own():
 def test_environments_do_not_influence_each_other():
     alone, both = lived(CART), World()
     for k in range(12 + round(CONFIRM / 10)):
-        both.respond.process([findings(both.now + WINDOW, MAIL, environment="test")])
+        both.respond.process(DETECT, [findings(both.now + WINDOW, MAIL, environment="test")])
         both.window(CART if k >= 12 else {})
     assert [i for i in both.bytes() if b'"environment":"prod"' in i] == alone.bytes()
 
@@ -252,7 +252,7 @@ def with_change(service: str, before: int, arrival: int | None = None) -> World:
     """A change so many seconds before the onset of the fault of `cart`."""
     world = World()
     time = T + (130 - before) * SECOND
-    world.respond.change(change(service, time), time if arrival is None else arrival)
+    world.respond.change("changes/0", 0, change(service, time), time if arrival is None else arrival)
     world.last_for(120)
     world.last_for(CONFIRM, CART)
     return world
@@ -286,7 +286,7 @@ def test_a_change_is_known_from_its_arrival_on():
 
 def test_a_change_belongs_to_the_tenant_of_its_source():
     world = World(Respond([DETECT], tenant="acme"))
-    world.respond.change(change("cart", T + 100 * SECOND), T + 100 * SECOND)
+    world.respond.change("changes/0", 0, change("cart", T + 100 * SECOND), T + 100 * SECOND)
     world.last_for(120, tenant="acme")
     world.last_for(CONFIRM, CART, tenant="acme")
     assert world.only.causes[0].kind == "change"
@@ -294,8 +294,8 @@ def test_a_change_belongs_to_the_tenant_of_its_source():
 
 def test_a_change_that_is_told_twice_counts_once():
     world = World()
-    for _ in range(3):
-        world.respond.change(change("cart", T + 100 * SECOND), T + 100 * SECOND)
+    for offset in (0, 1, 1):
+        world.respond.change("changes/0", offset, change("cart", T + 100 * SECOND), T + 100 * SECOND)
     world.last_for(120)
     world.last_for(CONFIRM, CART)
     assert len(world.only.changes) == 1
@@ -310,7 +310,7 @@ def story(world: World, k: int) -> None:
     terms = {} if quiet else {**CART, **(MAIL if k > 90 else {}), **({"web": {"errors": 6.0}} if k % 60 > 30 else {})}
     found = [anomaly("cart", world.now, signal=f"s{k % 7}")] if not quiet and k % 3 == 0 else []
     if k % 50 == 18:
-        world.respond.change(change("cart", world.now, f"c{k}"), world.now + 15 * SECOND)
+        world.respond.change("changes/0", k, change("cart", world.now, f"c{k}"), world.now + 15 * SECOND)
     totals = {"logs": 5, "metrics": 5, "traces": 0 if 70 < k < 100 else 5}
     world.window(terms, anomalies=found, edges={("web", "cart"): {"gap": 4.0 if k % 60 > 25 else 0.0}}, totals=totals)
 
@@ -322,7 +322,7 @@ def test_a_restart_after_every_window_changes_no_byte():
         story(restarted, k)
         snapshot = restarted.respond.snapshot()
         restarted.respond = Respond([DETECT])
-        restarted.respond.restore(snapshot, {})
+        restarted.respond.restore(snapshot)
         assert restarted.respond.snapshot() == snapshot
     assert restarted.bytes() == plain.bytes()
     assert restarted.notices == plain.notices
@@ -336,7 +336,7 @@ def test_findings_handed_over_together_give_what_they_give_one_by_one():
     for k in range(40):
         terms = CART if 12 <= k < 20 else {}
         plain.window(terms)
-        together.process([findings(T + (k + 1) * WINDOW, terms)])
+        together.process(DETECT, [findings(T + (k + 1) * WINDOW, terms)])
     out = together.advance(DETECT, due(T + 40 * WINDOW))
     assert out.incidents == plain.said
 
@@ -372,8 +372,9 @@ def test_how_services_are_spread_over_detect_partitions_changes_no_byte(swapped)
         whole.window(terms, edges=edges, anomalies=found)
         all_ = findings(time, terms, edges, found)
         parts = [part(all_, ["cart", "mta", "pay"]), part(all_, ["db", "spam", "web"])]
-        for p in parts[::-1] if swapped else parts:
-            halves.respond.process([p])
+        for source, p in zip((DETECT, "findings/1"), parts[::-1] if swapped else parts, strict=True):
+            for _ in range(2):  # a repeat, as after a crash of the sender
+                halves.respond.process(source, [p])
         halves.respond.advance("findings/1", due(time))
         halves.said += halves.respond.advance(DETECT, due(time - WINDOW)).incidents
     assert halves.bytes() == whole.bytes()
@@ -383,7 +384,7 @@ def test_how_services_are_spread_over_detect_partitions_changes_no_byte(swapped)
 def test_nothing_is_taken_before_it_is_due():
     respond = Respond([DETECT, "changes/0"])
     for k in range(60):
-        respond.process([findings(T + k * WINDOW, CART)])
+        respond.process(DETECT, [findings(T + k * WINDOW, CART)])
     assert respond.advance(DETECT, T + 10_000 * SECOND).incidents == []
     assert respond.advance("changes/0", T + 10_000 * SECOND).incidents != []
 

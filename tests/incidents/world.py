@@ -72,7 +72,7 @@ class World:
     def window(self, terms: Terms | None = None, **more: Any) -> list[Incident]:
         """Ten seconds in which these terms are evident."""
         self.now += WINDOW
-        self.respond.process([findings(self.now, terms or {}, **more)])
+        self.respond.process(DETECT, [findings(self.now, terms or {}, **more)])
         out = self.respond.advance(DETECT, due(self.now - WINDOW))
         self.said += out.incidents
         self.notices += out.notices
