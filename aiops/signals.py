@@ -8,13 +8,13 @@ a total tie-break, sums in slices.  Dense codes are local to the batch that carr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from aiops.wire.tables import Series
+    from aiops.wire.tables import SeriesInfo
 
 SECOND = 1_000_000_000
 WINDOW = 10 * SECOND  # width of a window, ns; windows are aligned to multiples of it
@@ -51,6 +51,17 @@ class ServiceKey(NamedTuple):
     service: str
 
 
+class SeriesTable(Protocol):
+    """What the codes of ``MetricRows`` stand for: the sender's own table, or what a message brought of it."""
+
+    @property
+    def temporality(self) -> NDArray[np.int8]:
+        """By code: 0 not given or not applicable, 1 delta, 2 cumulative."""
+
+    def describe(self, code: int) -> SeriesInfo:
+        """Decode one series."""
+
+
 @dataclass(slots=True)
 class MetricRows:
     """One window of metric series from one source.
@@ -64,7 +75,7 @@ class MetricRows:
     cells : CELL array, shape (n,)
     bucket_offsets : int64 array, shape (n + 1,);  buckets : float64 array
         Histograms: the last bucket vector of a cumulative series, the sum of the vectors of a delta series.
-    table : Series
+    table : SeriesTable
     """
 
     series: NDArray[np.uint64]
@@ -72,7 +83,7 @@ class MetricRows:
     cells: NDArray[np.void]
     bucket_offsets: NDArray[np.int64]
     buckets: NDArray[np.float64]
-    table: Series
+    table: SeriesTable
 
 
 class LogRow(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,29 @@ from numpy.typing import NDArray
 from aiops.columns import ERROR_SEVERITY, LogBatch, SpanBatch
 from aiops.signals import SECOND
 
-if TYPE_CHECKING:
-    from aiops.ingest.shape_table import ShapeTable
-    from aiops.wire.tables import Names
-
 LONGEST = 86_400 * SECOND  # a span that claims to have lasted longer has no start time
+
+
+class NameTable(Protocol):
+    """Names by code: the sender's own table, or what a message brought of it."""
+
+    @property
+    def raw(self) -> list[bytes]:
+        """The bytes of each name."""
+
+
+class ShapeTexts(Protocol):
+    """Shapes of log lines by code: the sender's own table, or what a message brought of it."""
+
+    @property
+    def texts(self) -> list[bytes]:
+        """Shape of each code."""
+
+    @property
+    def stems(self) -> list[bytes]:
+        """First constant words of each shape."""
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -27,8 +45,8 @@ class SpanColumns:
     start, end : int64 (n,), Unix ns, start <= end
     """
 
-    operations: Names
-    peers: Names
+    operations: NameTable
+    peers: NameTable
     offset: NDArray[np.int64]
     trace: NDArray[np.uint64]
     span: NDArray[np.uint64]
@@ -50,7 +68,7 @@ class LogColumns:
     time : int64 (n,), Unix ns
     """
 
-    shapes: ShapeTable
+    shapes: ShapeTexts
     offset: NDArray[np.int64]
     trace: NDArray[np.uint64]
     span: NDArray[np.uint64]
@@ -81,8 +99,8 @@ def trace_spans(
     end: NDArray[np.int64],
     service: NDArray[np.int32],
     services: list[tuple[str, str]],
-    operations: Names,
-    peers: Names,
+    operations: NameTable,
+    peers: NameTable,
     keep: NDArray[np.bool_],
     offsets: NDArray[np.int64],
 ) -> TraceItems | None:
@@ -113,7 +131,7 @@ def trace_logs(
     service: NDArray[np.int32],
     services: list[tuple[str, str]],
     shape: NDArray[np.int32],
-    shapes: ShapeTable,
+    shapes: ShapeTexts,
     keep: NDArray[np.bool_],
     offsets: NDArray[np.int64],
 ) -> TraceItems | None:

@@ -1,0 +1,66 @@
+"""Findings <-> MessagePack."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aiops.findings import EDGE_TERMS, TERMS, Findings, Note
+from aiops.records import Anomaly
+from streams import codec_frame as frame
+
+
+class FindingsBody(msgspec.Struct):
+    """One ``Findings``; notes as (key of two or three names, statement, type)."""
+
+    tenant: str
+    environment: str
+    time: int
+    services: list[str]
+    terms: memoryview
+    visits: memoryview
+    failed: memoryview
+    edges: list[tuple[str, str]]
+    edge_terms: memoryview
+    calls: memoryview
+    notes: list[tuple[tuple[str, ...], str, str]]
+    anomalies: list[Anomaly]
+    totals: list[tuple[str, int]]
+
+
+_decoder = msgspec.msgpack.Decoder(FindingsBody)
+
+
+def encode_findings(found: Findings) -> bytes:
+    """Bytes of findings."""
+    body = FindingsBody(
+        found.tenant, found.environment, found.time, found.services, frame.raw(found.terms, "<f8"),
+        frame.raw(found.visits, "<f8"), frame.raw(found.failed, "<f8"), found.edges, frame.raw(found.edge_terms, "<f8"),
+        frame.raw(found.calls, "<f8"), [(key, *note) for key, note in sorted(found.notes.items())], found.anomalies,
+        sorted(found.totals.items()),
+    )  # fmt: skip
+    return frame.framed(frame.FINDINGS, body)
+
+
+def decode_findings(data: bytes) -> Findings:
+    """What ``encode_findings`` was given.
+
+    Raises
+    ------
+    CodecError
+    """
+    return frame.opened(frame.FINDINGS, data, _decoder, _findings)
+
+
+def _findings(b: FindingsBody) -> Findings:
+    if b.time < 0:
+        raise frame.CodecError(f"time {b.time} is before 1970")
+    services, edges = len(b.services), len(b.edges)
+    for key, _, _ in b.notes:
+        if len(key) not in {2, 3}:
+            raise frame.CodecError(f"notes: {key} is the name of no term")
+    return Findings(
+        b.tenant, b.environment, b.time, b.services, frame.array("terms", b.terms, "<f8", services, len(TERMS)),
+        frame.array("visits", b.visits, "<f8", services), frame.array("failed", b.failed, "<f8", services), b.edges,
+        frame.array("edge_terms", b.edge_terms, "<f8", edges, len(EDGE_TERMS)), frame.array("calls", b.calls, "<f8", edges),
+        {key: Note(statement, type_) for key, statement, type_ in b.notes}, b.anomalies, dict(b.totals),
+    )  # fmt: skip
