@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from aiops.identity import mix, murmur
+from aiops.identity import mix, murmur, word
 from aiops.ingest.exact_sums import add_to_sum, clear_sum
 from aiops.ingest.metric_windows import MOST
 
-_U0, _U1 = np.uint64(0), np.uint64(1)
+_U0, _U1, _U8 = np.uint64(0), np.uint64(1), np.uint64(8)
 
 
 @njit(nogil=True, cache=True)
@@ -93,6 +93,21 @@ def distinct_rows(rows: Any) -> Any:
     return first[:found], out
 
 
+@njit(inline="always")
+def _same_bytes(data: Any, a: Any, b: Any, size: Any) -> Any:
+    """Whether `size` bytes are equal at `a` and `b`: by words, then the rest."""
+    i, last, a, b = _U0, np.uint64(size), np.uint64(a), np.uint64(b)
+    while i + _U8 <= last:
+        if word(data, a + i) != word(data, b + i):
+            return False
+        i += _U8
+    while i < last:
+        if data[a + i] != data[b + i]:
+            return False
+        i += _U1
+    return True
+
+
 @njit(nogil=True, cache=True)
 def distinct_sets(data: Any, edges: Any, codes: Any) -> Any:
     """Distinct byte strings ``data[edges[c]:edges[c + 1]]`` of the codes, in order of first sight.
@@ -118,12 +133,7 @@ def distinct_sets(data: Any, edges: Any, codes: Any) -> Any:
             place = table[slot]
             if hashes[place] == h:
                 begin = edges[first[place]]
-                equal = edges[first[place] + 1] - begin == high - low
-                k = 0
-                while equal and k < high - low:
-                    equal = data[begin + k] == data[low + k]
-                    k += 1
-                if equal:
+                if edges[first[place] + 1] - begin == high - low and _same_bytes(data, begin, low, high - low):
                     break
             slot = (slot + _U1) & mask
         if table[slot] < 0:
