@@ -1,8 +1,9 @@
 """Strength of evidence -> incidents that open, take in their neighbours, settle, and close; all in event time.
 
-Open: the neighbourhood of a service stays at ``open`` for ``confirm``, or resources or heartbeat alone reach it, which have
-waited already.  Join: active services within two calls, while the incident is not settled; later ones open their own.  Close:
-all its services below ``close`` for ``quiet``, or ``longest`` reached: what lasts so long is the new normal.
+Open: the neighbourhood of a service stays at ``open`` for ``confirm``, or what is weaker or pauses adds up to ``lasting`` at
+``open``, or resources or heartbeat alone reach it, which have waited already.  Join: active services within two calls, while
+the incident is not settled; later ones open their own.  Close: all its services below ``close`` for ``quiet``, or ``longest``
+reached: what lasts so long is the new normal.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from aiops.causes.rank import N_TERMS, Ranked
 from aiops.findings import HEARTBEAT, RESOURCE, Note
 from aiops.incidents.environment import ACTIVE, Environment
 from aiops.records import Anomaly
-from aiops.signals import SECOND
+from aiops.signals import SECOND, WINDOW
 
 F64 = NDArray[np.float64]
 
@@ -35,6 +36,9 @@ class Policy:
     close: float = 2.5
     confirm: int = 30 * SECOND
     confirm_slow: int = 60 * SECOND  # where nothing but slowness is seen: much that is slow heals by itself
+    lasting: int = (
+        100 * SECOND
+    )  # at `open`, in all; weaker evidence counts by its part above `close`, and what is below is taken off
     quiet: int = 60 * SECOND
     cool: int = 60 * SECOND  # after closing, the same neighbourhood opens nothing
     longest: int = 900 * SECOND
@@ -102,6 +106,9 @@ class Lifecycle:
         self.closed: list[Case] = []
         self._since: dict[int, int] = {}  # service -> since when its neighbourhood is strong
         self._failed: set[int] = set()  # those of them in whose neighbourhood anything failed since then
+        self._sums: dict[
+            int, tuple[int, float]
+        ] = {}  # service -> since when, and to how many ns at `open`, its evidence adds up
 
     def advance(self, now: int, environment: Environment) -> tuple[list[Case], list[Case], list[Case]]:
         """Event time is `now`: cases that closed, that go on, and that opened (without id and causes)."""
@@ -143,6 +150,7 @@ class Lifecycle:
                 self._since.setdefault(s, now)
             elif around[s] < p.hold * p.open:
                 self._since.pop(s, None)
+        self._add(now, environment)
         at_once = np.maximum(environment.evidence[:, RESOURCE], environment.evidence[:, HEARTBEAT])
         # What failed meanwhile is an incident even if it pauses; what was slow and is so no longer is none.
         fails = environment.fails()
@@ -154,6 +162,8 @@ class Lifecycle:
             or (now - since >= p.confirm_slow and around[s] >= p.slow * p.open)
             or at_once[s] >= p.open
         ]
+        lasts = (s for s, (_, total) in self._sums.items() if total >= p.lasting and around[s] >= p.hold * p.open)
+        ready += [s for s in lasts if s not in ready]
         ready.sort(key=lambda s: (-around[s], environment.services[s]))
         out: list[Case] = []
         for s in ready:
@@ -164,7 +174,8 @@ class Lifecycle:
                 continue
             if any(now - c.closed < p.cool and near & c.services for c in self.closed):
                 continue
-            onset = int(min(self._since[s], environment.first[s]))
+            since = self._since[s] if s in self._since else self._sums[s][0]
+            onset = int(min(since, environment.first[s]))
             group = {k for k in near if strength[k] >= ACTIVE} | {s}
             case = Case("", now, onset, group, environment.evidence.copy(), environment.first.copy())
             case.seed = s
@@ -175,6 +186,27 @@ class Lifecycle:
             self.open.append(case)
             out.append(case)
         return out
+
+    def _add(self, now: int, environment: Environment) -> None:
+        """Evidence that is weak, or pauses, adds up while it lasts: a CUSUM of the strength over `close`.
+
+        A window counts at most as one at `open`, for what is strong but short has rules of its own.  Beside an incident
+        nothing adds up: weak evidence there is most likely its effect.
+        """
+        p = self.policy
+        taken: set[int] = set()
+        for case in self.open:
+            taken.update(*(environment.around(s) for s in case.present))
+        for case in self.closed:
+            if now - case.closed < p.cool:
+                taken.update(*(environment.around(s) for s in case.services))
+        for s, strength in enumerate(environment.neighbourhood.tolist()):
+            since, total = self._sums.get(s, (now, 0.0))
+            total += (min(strength, p.open) - p.close) / (p.open - p.close) * WINDOW
+            if total > 0.0 and s not in taken:
+                self._sums[s] = (since, min(total, float(p.lasting)))
+            else:
+                self._sums.pop(s, None)
 
     def _beside(self, now: int, service: int, case: Case, environment: Environment) -> bool:
         """May the service open an incident of its own beside an open one?"""
@@ -200,6 +232,7 @@ class Lifecycle:
             "closed": [_case(c) for c in self.closed],
             "since": self._since,
             "failed": sorted(self._failed),
+            "sums": [[s, *of] for s, of in self._sums.items()],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -207,6 +240,7 @@ class Lifecycle:
         self.open = [_of(c) for c in state["open"]]
         self.closed = [_of(c) for c in state["closed"]]
         self._since, self._failed = state["since"], set(state["failed"])
+        self._sums = {s: (since, total) for s, since, total in state["sums"]}
 
 
 def _case(case: Case) -> dict[str, Any]:
