@@ -109,6 +109,16 @@ class Engine:
         else:
             self._ingested(source, self.ingest[source].advance(clock), step)
 
+    def gauges(self) -> dict[str, float]:
+        """Fill of every bounded table of all stages, by name; what ends in ``_total`` counts since the process began."""
+        out: dict[str, float] = {}
+        for ingest in self.ingest.values():  # one name for all sources: their number is not bounded here
+            for name, n in ingest.gauges().items():
+                out[name] = out.get(name, 0.0) + n
+        if self.assemble is not None:
+            out |= self.assemble.gauges()
+        return out | self.detect.gauges() | self.respond.gauges()
+
     # ---- from stage to stage --------------------------------------------------------------------------------------------
     def _changes(self, source: str, messages: list[Message], step: Step) -> None:
         for message in messages:

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aiops.detect.retention import Kept
 from aiops.detect.suspicion import Suspicion
 from aiops.signals import SECOND
 
@@ -46,6 +47,24 @@ class Contrast:
             self._owner = _longer(self._owner, 2 * size)
         self._owner[self.size : size] = owners
         self.size = size
+
+    def keep(self, keys: Kept, width: int = 1, subjects: Kept | None = None) -> None:
+        """Only the cells of these keys stay, `width` of each, and have the owners' new codes.
+
+        What waits of a cell that goes is dropped, but its window stays: baselines fade by windows.
+        """
+        owner = self._owner[: self.size].reshape(-1, width)
+        if subjects is not None and not subjects.all:
+            owner = subjects.code[owner].astype(np.int32)
+        elif keys.all:
+            return
+        self._owner = owner[keys.rows].reshape(-1)
+        self._base = self._base[: self.size].reshape(-1, width)[keys.rows].reshape(-1)
+        self.size = len(self._base)
+        if not keys.all:
+            for windows in (self._recent, self._pending):
+                for k, (start, cells, counts) in enumerate(windows):
+                    windows[k] = (start, *_renumbered(cells, counts, keys, width))
 
     def add(self, start: int, cells: I64, counts: F64) -> None:
         """Counts of the window that starts at `start` (Unix ns); each cell at most once."""
@@ -98,6 +117,12 @@ class Contrast:
         self._gain = state["gain"]
         self._recent = deque(tuple(w) for w in state["recent"])
         self._pending = deque(tuple(w) for w in state["pending"])
+
+
+def _renumbered(cells: I64, counts: F64, keys: Kept, width: int) -> tuple[I64, F64]:
+    new = keys.code[cells // width]
+    stays = new >= 0
+    return new[stays] * width + cells[stays] % width, counts[stays]
 
 
 def _longer(array: NDArray[Any], size: int) -> NDArray[Any]:

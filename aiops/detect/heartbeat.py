@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from aiops.detect.anomalies import Candidate
 from aiops.detect.directory import OTHER, Directory
-from aiops.signals import SECOND
+from aiops.detect.retention import Kept, refitted
+from aiops.signals import SECOND, ServiceKey
 
 GRACE = 30 * SECOND
 CADENCES = 3.0
@@ -26,6 +27,7 @@ GAIN = 1.0 / 30.0  # of the usual number, per window
 PRIOR = 3e5  # windows of good conduct that a service is credited with: a loss scores 5 or more until it becomes a habit
 LEARN = 30  # windows (5 min) of a service before its instances are missed
 MAX_INSTANCES = 200_000  # of a partition; those beyond it count as one of their service
+CADENCE = 60e9  # ns between reports of an instance that is new
 
 
 class Heartbeat:
@@ -37,7 +39,7 @@ class Heartbeat:
         self._service: list[int] = []
         self._name: list[str] = []
         self._last: NDArray[np.int64] = np.full(64, -1)
-        self._cadence: NDArray[np.float64] = np.full(64, 60e9)
+        self._cadence: NDArray[np.float64] = np.full(64, CADENCE)
         self._ended: NDArray[np.int64] = np.full(64, -1)
         self._usual: dict[int, float] = {}
         self._missing: dict[int, int] = {}  # service -> since when
@@ -53,9 +55,30 @@ class Heartbeat:
             self._name.append(name)
             if code >= len(self._last):
                 self._last = np.concatenate([self._last, np.full_like(self._last, -1)])
-                self._cadence = np.concatenate([self._cadence, np.full_like(self._cadence, 60e9)])
+                self._cadence = np.concatenate([self._cadence, np.full_like(self._cadence, CADENCE)])
                 self._ended = np.concatenate([self._ended, np.full_like(self._ended, -1)])
         return code
+
+    def __len__(self) -> int:
+        return len(self._service)
+
+    def identity(self, rows: NDArray[np.int64]) -> list[tuple[ServiceKey, str]]:
+        """What instances are called."""
+        return [(self._directory.services[self._service[k]], self._name[k]) for k in rows.tolist()]
+
+    def keep(self, instances: Kept, services: Kept) -> None:
+        """Only these instances and services stay; instances whose service goes are not among them."""
+        n = len(self._service)
+        self._service = services.renumbered(instances.of(self._service)).tolist()
+        self._name = instances.of(self._name)
+        self._codes = {key: code for code, key in enumerate(zip(self._service, self._name, strict=True))}
+        self._last = refitted(self._last[:n], instances, -1)
+        self._cadence = refitted(self._cadence[:n], instances, CADENCE)
+        self._ended = refitted(self._ended[:n], instances, -1)
+        of = services.code.tolist()
+        self._usual = {of[s]: usual for s, usual in self._usual.items() if of[s] >= 0}
+        self._missing = {of[s]: since for s, since in self._missing.items() if of[s] >= 0}
+        self._windows = {of[s]: windows for s, windows in self._windows.items() if of[s] >= 0}
 
     def beat(self, instance: NDArray[np.int64], time: NDArray[np.int64]) -> None:
         """Instances reported at these times (Unix ns)."""

@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.detect.contrast import ADMIT
+from aiops.detect.retention import Kept, refitted
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.tails import CAP
 from aiops.signals import SECOND
@@ -106,6 +107,19 @@ class Levels:
             new = np.full((room, *shape), empty, dtype)
             new[: len(array)] = array
             setattr(self, name, new)
+
+    def keep(self, series: Kept, subjects: Kept) -> None:
+        """Only these series stay, and have their owners' new codes."""
+        self.owner[: self.size] = subjects.code[self.owner[: self.size]]
+        if series.all:
+            return
+        self.owner = refitted(self.owner[: self.size], series, 0)
+        for name, _, _, empty in self._FIELDS:  # one at a time: a whole copy of all would be the peak of memory
+            setattr(self, name, refitted(getattr(self, name)[: self.size], series, empty))
+        self.size = len(series.rows)
+        for k, (at, some, deviation) in enumerate(self._pending):
+            new = series.code[some]
+            self._pending[k] = (at, new[new >= 0], deviation[new >= 0])
 
     def add(self, series: I64, time: I64, value: F64) -> None:
         """Take in one value of each series at its event time (Unix ns); score first, learn after."""

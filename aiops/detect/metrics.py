@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from aiops.columns import CUMULATIVE, DELTA
 from aiops.detect.anomalies import STAY, Candidate
 from aiops.detect.directory import Directory
-from aiops.detect.heartbeat import Heartbeat
+from aiops.detect.heartbeat import MAX_INSTANCES, Heartbeat
 from aiops.detect.levels import Levels
+from aiops.detect.retention import BRIEF, Kept, Mask, Rule, nearly_full, refitted
 from aiops.detect.tails import CAP
 from aiops.detect.values import FACETS, LEVEL, MEAN, P95, PREVIOUS, RATE, facets, increases, levels, percentile
 from aiops.findings import HEARTBEAT, METRIC, RESOURCE, Note
@@ -27,7 +28,7 @@ RESOURCE_WORDS = ("cpu", "memory", "disk", "filesystem")
 SHARED = ("k8s.node.", "system.", "host.", "node_")  # belongs to a machine, not to a service
 RATIO = ("utilization", "utilisation")  # OpenTelemetry's names for shares of a limit
 NEARLY_FULL, SATURATED = 0.8, 3.0
-MAX_SERIES = 1_000_000  # of a partition; beyond it new series are counted and not watched
+MAX_SERIES = 1_000_000  # of a partition; beyond it the new series of a window are counted and not watched
 
 
 class MetricDetector:
@@ -44,6 +45,7 @@ class MetricDetector:
         self._info: list[SeriesInfo] = []
         self._level: NDArray[np.int64] = np.full((64, len(FACETS)), -1)  # level code of each facet of a series
         self._service: list[int] = []  # of each series
+        self._seen: NDArray[np.int64] = np.full(64, -1)  # start of the last window with a row of it, Unix ns
         self._of_level: list[tuple[int, int]] = []  # (series, facet) of each level
         self._level_service: list[int] = []
         self._level_resource: list[bool] = []
@@ -62,7 +64,11 @@ class MetricDetector:
             return
         series, cells, offsets, buckets, described = rows
         known = self._codes.find(series)
-        if len(self._info) + np.count_nonzero(known < 0) > MAX_SERIES:
+        unknown = np.flatnonzero(known < 0)
+        room = MAX_SERIES - len(self._info)
+        if len(unknown) > room:
+            # Rows come in the order of identities: who finds room does not depend on who came first.
+            known[unknown[:room]] = 0
             keep = np.flatnonzero(known >= 0)
             self.ignored += len(series) - len(keep)
             series, cells, described = series[keep], cells[keep], [described[k] for k in keep.tolist()]
@@ -72,7 +78,10 @@ class MetricDetector:
         codes, fresh = self._codes.codes(series)
         for row in fresh.tolist():
             part, at = described[row]
-            self._learn(tenant, part.table.describe(int(part.codes[at])))
+            info = part.table.describe(int(part.codes[at]))
+            service = self._directory.service(ServiceKey(tenant, info.environment, info.service))
+            self._learn(info, service, self.heartbeat.instance(service, info.instance))
+        self._seen[codes] = self._directory.now
         live = cells["points"] > 0
         stale = ~live & (cells["stale_time"] > 0)
         instances = np.array(self._instance, np.int64)
@@ -80,16 +89,16 @@ class MetricDetector:
         self.heartbeat.end(instances[codes[stale]], cells["stale_time"][stale])
         self._values(codes[live], cells[live], offsets, buckets, np.flatnonzero(live))
 
-    def _learn(self, tenant: str, info: SeriesInfo) -> None:
+    def _learn(self, info: SeriesInfo, service: int, instance: int) -> None:
         """A series that was never seen."""
         code = len(self._info)
         if code >= len(self._level):
             self._level = np.concatenate([self._level, np.full_like(self._level, -1)])
             self._previous = np.concatenate([self._previous, np.zeros_like(self._previous)])
-        service = self._directory.service(ServiceKey(tenant, info.environment, info.service))
+            self._seen = np.concatenate([self._seen, np.full_like(self._seen, -1)])
         self._info.append(info)
         self._service.append(service)
-        self._instance.append(self.heartbeat.instance(service, info.instance))
+        self._instance.append(instance)
         shared = info.name.startswith(SHARED)
         resource = not shared and any(word in info.name for word in RESOURCE_WORDS)
         of = facets(info.kind, info.monotonic)
@@ -147,6 +156,51 @@ class MetricDetector:
             if not whole:
                 increase = counts - before
         return percentile(increase, info.bounds, 0.95) if len(counts) == len(info.bounds) + 1 else float("nan")
+
+    # ---- eviction -------------------------------------------------------------------------------------------------------
+    @property
+    def nearly_full(self) -> bool:
+        """May rows go before the hour?"""
+        return nearly_full(len(self), MAX_SERIES) or nearly_full(len(self.heartbeat), MAX_INSTANCES)
+
+    def tell_services(self) -> None:
+        """Tell the directory when the services of the series were last seen."""
+        self._directory.saw_services(np.array(self._service, np.int64), self._seen[: len(self)])
+
+    def stays(self, rule: Rule, services: Mask) -> Mask:
+        """Which series stay where these services do: bool array.  An instance goes with the last of its series."""
+        seen, instance = self._seen[: len(self)], np.array(self._instance, np.int64)
+        last = np.full(len(self.heartbeat), -1, np.int64)
+        np.maximum.at(last, instance, seen)
+        stays = services[np.array(self._service, np.int64)]
+        stays &= rule.stays(last, BRIEF, MAX_INSTANCES, self.heartbeat.identity)[instance]
+        stays &= rule.stays(seen, BRIEF, MAX_SERIES, lambda rows: self._codes.identities()[rows].tolist())
+        return stays
+
+    def keep(self, series: Kept, services: Kept, subjects: Kept) -> None:
+        """Only these series and services stay."""
+        n = len(self)
+        levels = Kept(series.renumbered([code for code, _ in self._of_level]) >= 0)
+        self.levels.keep(levels, subjects)
+        held = np.zeros(len(self.heartbeat), bool)
+        held[np.array(series.of(self._instance), np.int64)] = True
+        instances = Kept(held)
+        self._directory.evicted["instances"] += instances.gone
+        self.heartbeat.keep(instances, services)
+        self._codes = Interner.of(self._codes.identities()[series.rows])
+        self._info = series.of(self._info)
+        self._service = services.renumbered(series.of(self._service)).tolist()
+        self._instance = instances.renumbered(series.of(self._instance)).tolist()
+        self._previous, self._seen = refitted(self._previous[:n], series, 0), refitted(self._seen[:n], series, -1)
+        self._level = refitted(self._level[:n], series, -1)
+        there = self._level >= 0
+        self._level[there] = levels.code[self._level[there]]
+        self._of_level = [(int(series.code[code]), facet) for code, facet in levels.of(self._of_level)]
+        self._level_service = services.renumbered(levels.of(self._level_service)).tolist()
+        self._level_resource, self._level_shared = levels.of(self._level_resource), levels.of(self._level_shared)
+        new = series.code.tolist()
+        self._buckets = {new[code]: vector for code, vector in self._buckets.items() if new[code] >= 0}
+        self._arrays = None
 
     # ---- evidence -------------------------------------------------------------------------------------------------------
     def evidence(self, now: int, terms: NDArray[np.float64], notes: dict[tuple[int, int], Note]) -> list[Candidate]:
@@ -213,6 +267,7 @@ class MetricDetector:
             "levels": self.levels.state(), "heartbeat": self.heartbeat.state(), "codes": self._codes.identities(),
             "previous": self._previous[: len(self._info)], "buckets": self._buckets,
             "info": [list(i) for i in self._info], "service": self._service, "ignored": self.ignored,
+            "instance": self._instance, "seen": self._seen[: len(self)],
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -221,11 +276,10 @@ class MetricDetector:
 
         self._codes = Interner.of(state["codes"])
         self.heartbeat.restore(state["heartbeat"])
-        for values, service in zip(state["info"], state["service"], strict=True):
+        for values, service, instance in zip(state["info"], state["service"], state["instance"], strict=True):
             values[-2], values[-1] = tuple(values[-2]), tuple(tuple(pair) for pair in values[-1])
-            info = SeriesInfo(*values)
-            self._learn(self._directory.services[service].tenant, info)
-        self._previous[: len(self._info)] = state["previous"]
+            self._learn(SeriesInfo(*values), service, instance)
+        self._previous[: len(self)], self._seen[: len(self)] = state["previous"], state["seen"]
         self._buckets, self.ignored = state["buckets"], state["ignored"]
         self.levels.restore(state["levels"])
 

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.detect.contrast import LENGTHS, Contrast
+from aiops.detect.retention import Kept
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.tails import count_excess
 
@@ -52,6 +53,12 @@ class Rates:
     def add_group(self) -> None:
         """Add a group."""
         self.exposure.grow(np.zeros(1, np.int32))
+
+    def keep(self, keys: Kept, groups: Kept, subjects: Kept) -> None:
+        """Only these keys and groups stay."""
+        self.counts.keep(keys, 1, subjects)
+        self.exposure.keep(groups)
+        self._group = groups.renumbered(keys.of(self._group)).tolist()
 
     def add(
         self,

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.detect.contrast import LENGTHS, Contrast
+from aiops.detect.retention import Kept
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.tails import EFFECTIVE, at_least
 
@@ -37,6 +38,10 @@ class Shares:
         """Add keys; `owners` are their subjects."""
         if owners:
             self.contrast.grow(np.repeat(np.array(owners, np.int32), 2))
+
+    def keep(self, keys: Kept, subjects: Kept) -> None:
+        """Only these keys stay."""
+        self.contrast.keep(keys, 2, subjects)
 
     def add(self, start: int, key: NDArray[np.int64], trials: NDArray[np.int64], hits: NDArray[np.int64]) -> None:
         """Counts of one window; each key at most once."""

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.detect.contrast import LENGTHS, Contrast
+from aiops.detect.retention import Kept
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.tails import CAP, EFFECTIVE, at_least
 from aiops.signals import SECOND
@@ -60,6 +61,10 @@ class Durations:
         """Add keys; `owners` are their subjects."""
         if owners:
             self.contrast.grow(np.repeat(np.array(owners, np.int32), BINS))
+
+    def keep(self, keys: Kept, subjects: Kept) -> None:
+        """Only these keys stay."""
+        self.contrast.keep(keys, BINS, subjects)
 
     def add(self, start: int, key: NDArray[np.int64], bin_: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         """Counts of one window; each (key, bin) at most once."""

@@ -14,6 +14,7 @@ import numpy as np
 from aiops import state
 from aiops.detect.anomalies import Candidate, Tracker
 from aiops.detect.directory import Directory
+from aiops.detect.forget import TABLES, forget
 from aiops.detect.logs import LogDetector
 from aiops.detect.metrics import MetricDetector
 from aiops.detect.traces import TraceDetector
@@ -113,6 +114,7 @@ class Detect:
 
     def _step(self, window: int, rows: dict[str, WindowRows]) -> list[Findings]:
         """One window, whole."""
+        forget(window, self.directory, self.metrics, self.logs, self.traces)
         now, self.windows = window + WINDOW, self.windows + 1
         totals: dict[tuple[str, str], int] = {}
         for source in sorted(rows):
@@ -198,6 +200,23 @@ class Detect:
         for column in range(x.shape[1]):  # in this order on every machine
             rest += x[:, column]
         d.suspect(now, top + REST * (rest - top), gaps)
+
+    def gauges(self) -> dict[str, float]:
+        """Fill of every table, and what was evicted or left out since the process began (``_total``)."""
+        sizes = {
+            "services": len(self.directory.services), "edges": len(self.directory.edges),
+            "environments": len(self.directory.environments), "series": len(self.metrics),
+            "instances": len(self.metrics.heartbeat), **self.logs.sizes(), **self.traces.sizes(),
+            "open_anomalies": self.tracker.open, "waiting_windows": len(self._waiting),
+        }  # fmt: skip
+        miner = {f"miner_{name}": size for name, size in self.logs.templates.sizes().items()}
+        left_out = {
+            "ignored_series_total": self.metrics.ignored, "ignored_log_rows_total": self.logs.ignored,
+            "ignored_visit_rows_total": self.traces.visits.ignored, "refused_anomalies_total": self.tracker.refused,
+            "evicted_templates_total": self.logs.templates.evicted, "late_rows_total": self.late,
+        }  # fmt: skip
+        evicted = {f"evicted_{table}_total": self.directory.evicted[table] for table in TABLES}
+        return {f"detect_{name}": float(n) for name, n in {**sizes, **miner, **left_out, **evicted}.items()}
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def snapshot(self) -> bytes:

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aiops.detect.retention import Kept
 from aiops.signals import SECOND
 
 ACTIVE = 3.0  # strength of evidence from which a subject is suspect
@@ -46,9 +47,22 @@ class Suspicion:
         if self.size > len(self.since):
             for name in self._FIELDS:
                 old = getattr(self, name)
-                new = np.full(2 * self.size, -1 if name in ("was_until", "active", "quiet") else _NEVER)
+                new = np.full(2 * self.size, self._empty(name))
                 new[: len(old)] = old
                 setattr(self, name, new)
+
+    def keep(self, subjects: Kept) -> None:
+        """Only these stay."""
+        for name in self._FIELDS:
+            old = getattr(self, name)[: self.size]
+            new = np.full(max(64, len(subjects.rows)), self._empty(name))
+            new[: len(subjects.rows)] = old[subjects.rows]
+            setattr(self, name, new)
+        self.size = len(subjects.rows)
+
+    @staticmethod
+    def _empty(field: str) -> int:
+        return -1 if field in ("was_until", "active", "quiet") else _NEVER
 
     def intervals(self) -> tuple[I64, I64, I64]:
         """Suspect are times >= since, and times in [was_from, was_until)."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from typing import Any
+from collections import defaultdict
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,23 +11,31 @@ from numpy.typing import NDArray
 from aiops.detect import trace_words as words
 from aiops.detect.anomalies import STAY, Candidate
 from aiops.detect.directory import Directory
+from aiops.detect.events import Events
 from aiops.detect.logs import LogDetector
+from aiops.detect.operations import Operations
 from aiops.detect.rates import Rates
+from aiops.detect.retention import Kept, Mask, Rule
 from aiops.detect.shares import Share, Shares
 from aiops.detect.shifts import Durations
-from aiops.detect.visits import Visits
 from aiops.findings import ERRORS, GAP, LOSS, LOST, NOVEL, OWN, TERMS, TRAFFIC, UNREACHABLE, Note
-from aiops.signals import CALL, LOG, SECOND, Event, ServiceKey, TraceRows
+from aiops.signals import SECOND, ServiceKey, TraceRows
 
 LEAST_OWN, LEAST_GAP = 5, 3  # durations that are compared at all; gaps vary less
 FULL_OWN, FULL_GAP = 1.5, 1.0
 HOLD = 110 * SECOND  # so long after the last span its windows are still contrasted; then silence says nothing
 SILENCE, CUT = 60 * SECOND, 10 * SECOND  # after so long a silence of all spans, the first seconds are not used
 STEADY = 20.0  # over-dispersion of a service's share of all spans
-MAX_OPERATIONS = 1_000  # entry operations, and client operations, told apart in a service; the rest share one
-OTHER = b"<other>"
-MAX_PEERS = 100  # callees remembered of a client operation
 LEAST_SPANS = 500.0  # of the environment before a share of them is judged
+
+
+class TraceRowsKept(NamedTuple):
+    """Which rows stay: bool arrays."""
+
+    ops: Mask
+    calls: Mask
+    events: Mask
+    pairs: Mask
 
 
 class TraceDetector:
@@ -40,18 +48,10 @@ class TraceDetector:
         self.whole = Durations(suspicion, LEAST_OWN, FULL_OWN)
         self.gap = Durations(suspicion, LEAST_GAP, FULL_GAP)
         self.errors, self.calls = Shares(suspicion), Shares(suspicion)
-        self.visits = Visits(suspicion)
         self.traffic = Rates(suspicion, STEADY, LEAST_SPANS)
-        self._op: dict[tuple[int, bytes], int] = {}
-        self._of_op: list[tuple[int, bytes]] = []
-        self._ops_of: Counter[int] = Counter()  # operations of each service
-        self._calls_of: Counter[int] = Counter()
-        self._call: dict[tuple[int, bytes], int] = {}
-        self._of_call: list[tuple[int, bytes]] = []
-        self._peers: dict[tuple[int, bytes], set[str]] = defaultdict(set)
-        self._event: dict[tuple[Any, ...], int] = {}
-        self._of_event: list[tuple[Any, ...]] = []
-        self._cells: dict[tuple[int, int], NDArray[np.int64]] = {}  # (service, visit hash) -> cells; a cache
+        self._ops, self._clients = Operations(directory), Operations(directory)
+        self.events = Events(directory, logs, self._clients)
+        self.visits = self.events.visits
         self._known = [0, 0, 0]  # services, edges and environments that the parts have been told of
         self._last: dict[int, int] = {}  # environment -> start of the last window with spans
         self._cut: dict[int, int] = {}  # environment -> until when windows are not used
@@ -144,50 +144,14 @@ class TraceDetector:
         """Distinct visits in canonical order, so that events get their codes in the same order whatever came first."""
         cells: list[tuple[NDArray[np.int64], int]] = []
         per_service: dict[int, int] = defaultdict(int)
-        if len(self._cells) > 200_000:
-            self._cells.clear()
         for (_, visit), (service, n, part) in sorted(visits.items(), key=lambda item: item[0]):
-            found = self._cells.get((service, visit))
-            if found is None:
-                events = self._events(service, part.visit_events[visit], part.events)
-                found = self._cells[service, visit] = self.visits.cells(
-                    events, self._directory.service_subject[service]
-                )
-            cells.append((found, n))
+            cells.append((self.events.cells(service, visit, part), n))
             per_service[service] += n
         keys = np.array(sorted(per_service), np.int64)
         counts = np.array([per_service[k] for k in keys.tolist()], np.int64)
         self.visits.add(window, cells, keys, counts)
         group = np.array(sorted(e for e, n in spans.items() if n), np.int64)
         self.traffic.add(window, keys, counts, group, np.array([float(spans[e]) for e in group.tolist()]))
-
-    def _events(self, service: int, members: tuple[tuple[int, int], ...], events: dict[int, Event]) -> list[int]:
-        times: dict[tuple[Any, ...], int] = {}
-        for event_hash, n in members:
-            key = self._event_key(service, events[event_hash])
-            times[key] = min(times.get(key, 0) + n, 4)
-        out = []
-        for key, n in times.items():
-            for k in range(1, n + 1):
-                code = self._event.get((*key, k))
-                if code is None:
-                    code = self.visits.event(service, bool(key[-1]))
-                    if code >= 0:
-                        self._event[(*key, k)] = code
-                        self._of_event.append((*key, k))
-                if code >= 0:
-                    out.append(code)
-        return out
-
-    def _event_key(self, service: int, event: Event) -> tuple[Any, ...]:
-        if event.type == LOG:
-            return (service, LOG, self._logs.cluster(service, event.text), event.error)
-        if event.type == CALL:
-            peers = self._peers[service, event.text] if event.peer and (service, event.text) in self._call else None
-            if peers is not None and len(peers) < MAX_PEERS:
-                peers.add(event.peer)
-            return (service, CALL, event.text, event.peer, event.peer_text, event.error)
-        return (service, event.type, event.text, event.error)
 
     # ---- keys -----------------------------------------------------------------------------------------------------------
     def _grow(self) -> None:
@@ -202,12 +166,8 @@ class TraceDetector:
         self._known = [len(d.services), len(d.edges), len(d.environments)]
 
     def _op_key(self, service: int, name: bytes) -> int:
-        if (service, name) not in self._op and self._ops_of[service] >= MAX_OPERATIONS:
-            name = OTHER
-        key = self._op.setdefault((service, name), len(self._of_op))
-        if key == len(self._of_op):
-            self._of_op.append((service, name))
-            self._ops_of[service] += 1
+        known, key = len(self._ops), self._ops.code(service, name)
+        if key == known:
             owner = [self._directory.service_subject[service]]
             self.own.grow(owner)
             self.whole.grow(owner)
@@ -215,12 +175,8 @@ class TraceDetector:
         return key
 
     def _call_key(self, service: int, name: bytes) -> int:
-        if (service, name) not in self._call and self._calls_of[service] >= MAX_OPERATIONS:
-            name = OTHER
-        key = self._call.setdefault((service, name), len(self._of_call))
-        if key == len(self._of_call):
-            self._of_call.append((service, name))
-            self._calls_of[service] += 1
+        known, key = len(self._clients), self._clients.code(service, name)
+        if key == known:
             self.calls.grow([self._directory.service_subject[service]])
         return key
 
@@ -228,6 +184,42 @@ class TraceDetector:
         key = self._directory.edge(caller, callee)
         self._grow()
         return key
+
+    # ---- eviction -------------------------------------------------------------------------------------------------------
+    def sizes(self) -> dict[str, int]:
+        """Fill of every table, for metrics."""
+        events, pairs = self.visits.sizes
+        return {"operations": len(self._ops), "calls": len(self._clients), "visit_events": events, "visit_pairs": pairs}
+
+    @property
+    def nearly_full(self) -> bool:
+        """May rows go before the hour?"""
+        return self._ops.nearly_full or self._clients.nearly_full or self.visits.nearly_full
+
+    def stays(self, rule: Rule, services: Mask, numbers: Mask) -> TraceRowsKept:
+        """Which rows stay where these services, and numbers of log templates, do."""
+        events, pairs = self.events.stays(rule, services, numbers)
+        return TraceRowsKept(self._ops.stays(rule, services), self._clients.stays(rule, services), events, pairs)
+
+    def keep(
+        self, rows: TraceRowsKept, services: Kept, edges: Kept, environments: Kept, subjects: Kept, numbers: Kept
+    ) -> None:
+        """Only these stay; the directory still has all that it had."""
+        self._grow()
+        ops, calls = Kept(rows.ops), Kept(rows.calls)
+        for durations, keys in ((self.own, ops), (self.whole, ops), (self.gap, edges)):
+            durations.keep(keys, subjects)
+        self.errors.keep(ops, subjects)
+        self.calls.keep(calls, subjects)
+        self.traffic.keep(services, environments, subjects)
+        self._ops.keep(ops, services)
+        self._clients.keep(calls, services)
+        self.events.keep(Kept(rows.events), Kept(rows.pairs), services, subjects, numbers)
+        of = environments.code.tolist()
+        self._last = {of[e]: last for e, last in self._last.items() if of[e] >= 0}
+        self._cut = {of[e]: until for e, until in self._cut.items() if of[e] >= 0}
+        self._known = [len(services.rows), len(edges.rows), len(environments.rows)]
+        self.calls_now = np.zeros(len(edges.rows))
 
     # ---- evidence -------------------------------------------------------------------------------------------------------
     def advance(self, now: int) -> None:
@@ -265,12 +257,12 @@ class TraceDetector:
             for service, item in best.items():
                 if item.score > terms[service, term]:
                     terms[service, term] = item.score
-                    notes[service, term] = words.visit(term, item, self._of_event, self._logs.display)
+                    notes[service, term] = words.visit(term, item, self.events.keys, self._logs.display)
         for term, best in ((LOSS, loss), (NOVEL, novel)):
             for service, item in best.items():
                 if item.score >= STAY:
                     found.append(
-                        words.visit_candidate(d.services[service], term, item, self._of_event, notes[service, term])
+                        words.visit_candidate(d.services[service], term, item, self.events.keys, notes[service, term])
                     )
         self._errors(now, terms, notes, found)
         self._unreachable(now, edge_terms, notes)
@@ -290,14 +282,14 @@ class TraceDetector:
         recent[: len(seen)] = seen
         trials, _ = self.errors.contrast.split(now, 60 * SECOND)
         failed = np.zeros(len(d.services))
-        np.add.at(failed, np.array([service for service, _ in self._of_op], np.int64), trials.reshape(-1, 2)[:, 1])
+        np.add.at(failed, np.array([service for service, _ in self._ops], np.int64), trials.reshape(-1, 2)[:, 1])
         said = [c for c in found if d.environment(c.service.tenant, c.service.environment) in heard]
         return said, recent, failed
 
     def _own(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
         for kind, shifts in (("own time", self.own.evidence(now)), ("latency", self.whole.evidence(now))):
             for shift in shifts:
-                service, name = self._of_op[shift.key]
+                service, name = self._ops[shift.key]
                 if kind == "own time" and shift.score > terms[service, OWN]:
                     terms[service, OWN] = shift.score
                     notes[service, OWN] = Note(words.shift(f"own time of {words.text(name)}", shift), "trace")
@@ -323,7 +315,7 @@ class TraceDetector:
 
     def _errors(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
         for share in self.errors.evidence(now):
-            service, name = self._of_op[share.key]
+            service, name = self._ops[share.key]
             usual = f"usually {100 * share.normal:.2g} %"
             statement = f"{share.hits} of {share.trials} requests to {words.text(name)} failed, {usual}"
             if share.score > terms[service, ERRORS]:
@@ -338,8 +330,8 @@ class TraceDetector:
     def _unreachable(self, now: int, edge_terms: dict[Any, float], notes: dict[Any, Note]) -> None:
         best: dict[tuple[str, str, int], Share] = {}
         for share in self.calls.evidence(now):
-            service, name = self._of_call[share.key]
-            for peer in self._peers.get((service, name), ()):
+            service, name = self._clients[share.key]
+            for peer in self.events.peers(service, name):
                 key = (self._directory.services[service].service, peer, self._directory.service_environment[service])
                 if key not in best or share.score > best[key].score:
                     best[key] = share
@@ -354,27 +346,19 @@ class TraceDetector:
         """For a snapshot."""
         return {
             "own": self.own.contrast.state(), "whole": self.whole.contrast.state(), "gap": self.gap.contrast.state(),
-            "errors": self.errors.contrast.state(), "calls": self.calls.contrast.state(), "visits": self.visits.state(),
-            "traffic": self.traffic.state(), "of_op": self._of_op, "of_call": self._of_call,
-            "peers": [[*k, sorted(v)] for k, v in sorted(self._peers.items())], "of_event": self._of_event, "known": self._known,
-            "last": self._last, "cut": self._cut, "calls_now": self.calls_now,
+            "errors": self.errors.contrast.state(), "calls": self.calls.contrast.state(), "events": self.events.state(),
+            "traffic": self.traffic.state(), "ops": self._ops.state(), "clients": self._clients.state(),
+            "known": self._known, "last": self._last, "cut": self._cut, "calls_now": self.calls_now,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot; the directory and the templates have been restored before."""
         for name in ("own", "whole", "gap", "errors", "calls"):
             getattr(self, name).contrast.restore(state[name])
-        self.visits.restore(state["visits"])
+        self.events.restore(state["events"])
         self.traffic.restore(state["traffic"])
-        self._of_op = [tuple(k) for k in state["of_op"]]
-        self._op = {key: code for code, key in enumerate(self._of_op)}
-        self._of_call = [tuple(k) for k in state["of_call"]]
-        self._ops_of = Counter(service for service, _ in self._of_op)
-        self._calls_of = Counter(service for service, _ in self._of_call)
-        self._call = {key: code for code, key in enumerate(self._of_call)}
-        self._peers = defaultdict(set, {(s, name): set(peers) for s, name, peers in state["peers"]})
-        self._of_event = [tuple(k) for k in state["of_event"]]
-        self._event = {key: code for code, key in enumerate(self._of_event)}
+        self._ops.restore(state["ops"])
+        self._clients.restore(state["clients"])
         self._known, self._last, self._cut = state["known"], state["last"], state["cut"]
         self.calls_now = state["calls_now"]
 

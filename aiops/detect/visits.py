@@ -7,6 +7,7 @@ blamed on the service that was never reached.  An event is *novel* when it comes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops.detect.contrast import LENGTHS, Contrast
+from aiops.detect.retention import LASTING, Kept, Mask, Rule, nearly_full
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.tails import EFFECTIVE, at_least
 
@@ -60,10 +62,16 @@ class Visits:
         self._pair_code: dict[int, int] = {}  # x << 32 | y
         self._x: list[int] = []
         self._y: list[int] = []
+        self._pair_seen: NDArray[np.int64] = np.full(64, -1)  # start of the last window with it, Unix ns
         self._service: list[int] = []  # of each event
         self._error: list[bool] = []
         self._per_service: list[int] = []
         self._arrays: tuple[NDArray[Any], ...] | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many events and pairs there are."""
+        return len(self._service), len(self._x)
 
     def grow(self, subject: int) -> None:
         """Add a service, owned by `subject`; services are numbered 0, 1, 2 ..."""
@@ -99,6 +107,10 @@ class Visits:
                 out.append(code)
         if new:
             self.pairs.grow(np.full(new, subject, np.int32))
+            if len(self._x) > len(self._pair_seen):
+                longer = np.full(2 * len(self._x), -1)
+                longer[: len(self._pair_seen)] = self._pair_seen
+                self._pair_seen = longer
             self._arrays = None
         return np.array(out, np.int64)
 
@@ -116,6 +128,7 @@ class Visits:
         weights = np.repeat(np.array([float(n) for _, n in visits]), [len(c) for c, _ in visits])
         total = np.bincount(cells, weights)
         used = np.flatnonzero(total)
+        self._pair_seen[used] = start
         self.pairs.add(start, used, total[used].astype(np.float64))
         self.seen.add(start, service, counts.astype(np.float64))
 
@@ -123,6 +136,46 @@ class Visits:
         """Event time is `now`."""
         self.pairs.advance(now)
         self.seen.advance(now)
+
+    @property
+    def nearly_full(self) -> bool:
+        """May rows go before the hour?"""
+        return nearly_full(len(self._x), MAX_PAIRS)
+
+    def stays(self, rule: Rule, may: Mask, identity: Callable[[int], Any]) -> tuple[Mask, Mask]:
+        """Which events and pairs stay of the events that may: bool arrays; `identity` says what an event is.
+
+        An event stays while its pair with itself does, which is seen in every visit that has the event.  One that has none
+        takes part in nothing: it was always beyond ``WIDEST``.
+        """
+        n = len(self._x)
+        if not n:
+            return np.zeros(len(self._service), bool), np.empty(0, bool)
+        x, y, diagonal, service, _ = self._columns()
+        seen = self._pair_seen[:n]
+        pairs = rule.stays(
+            seen, LASTING, MAX_PAIRS, lambda rows: [(identity(self._x[k]), identity(self._y[k])) for k in rows.tolist()]
+        )
+        last = np.where(diagonal >= 0, seen[diagonal], -1)
+        events = may & (diagonal >= 0) & pairs[diagonal]
+        events &= rule.stays_in_each(last, service, MAX_EVENTS, lambda rows: [identity(k) for k in rows.tolist()])
+        return events, pairs & events[x] & events[y]
+
+    def keep(self, events: Kept, pairs: Kept, services: Kept, subjects: Kept) -> None:
+        """Only these stay; cells that were given out before mean nothing any more."""
+        self.pairs.keep(pairs, 1, subjects)
+        self.seen.keep(services, 1, subjects)
+        self._pair_seen = self._pair_seen[: len(self._x)][pairs.rows]
+        self._x = events.renumbered(pairs.of(self._x)).tolist()
+        self._y = events.renumbered(pairs.of(self._y)).tolist()
+        self._service = services.renumbered(events.of(self._service)).tolist()
+        self._error = events.of(self._error)
+        self._per_service = np.bincount(np.array(self._service, np.int64), minlength=len(services.rows)).tolist()
+        self._index()
+
+    def _index(self) -> None:
+        self._pair_code = {x << 32 | y: code for code, (x, y) in enumerate(zip(self._x, self._y, strict=True))}
+        self._arrays = None
 
     def evidence(self, now: int) -> tuple[dict[int, Loss], dict[int, Loss], dict[int, Novelty]]:
         """By service: the worst loss of both lengths, the worst lasting loss, the worst novelty.
@@ -164,6 +217,7 @@ class Visits:
         return {
             "pairs": self.pairs.state(), "seen": self.seen.state(), "x": self._x, "y": self._y,
             "service": self._service, "error": self._error, "per_service": self._per_service,
+            "pair_seen": self._pair_seen[: len(self._x)],
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -172,8 +226,8 @@ class Visits:
         self.seen.restore(state["seen"])
         self._x, self._y, self._service = state["x"], state["y"], state["service"]
         self._error, self._per_service = state["error"], state["per_service"]
-        self._pair_code = {x << 32 | y: code for code, (x, y) in enumerate(zip(self._x, self._y, strict=True))}
-        self._arrays = None
+        self._pair_seen = state["pair_seen"]
+        self._index()
 
 
 def _keep_best(best: dict[int, Any], service: int, found: Any) -> None:

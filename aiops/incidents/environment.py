@@ -37,15 +37,24 @@ NEAR = 0.5  # weight of the strongest neighbour
 LOG_WEIGHT = 0.8  # of log rates, for opening
 REMEMBER = 180 * SECOND
 EDGE_LIFE = 24 * 3600 * SECOND  # an edge not seen for so long is no topology any more
+SERVICE_LIFE = (
+    3600 * SECOND
+)  # detect names a service for a day after its last telemetry; then for so long it is known here
+FORGET_EVERY = 600 * SECOND
 _FAILING = [RESOURCE, LOSS, NOVEL, ERRORS, HEARTBEAT, LOG, DOWN]
 
 
 class Environment:
-    """State of one (tenant, environment)."""
+    """State of one (tenant, environment).
+
+    A service has a number for as long as it is known.  When it is forgotten its number waits for the next new service, so
+    that cases may hold numbers: nothing is renumbered.
+    """
 
     def __init__(self, tenant: str, name: str) -> None:
         self.tenant, self.name = tenant, name
-        self.services: list[str] = []
+        self.services: list[str] = []  # by number; empty where the number waits
+        self.evicted = 0  # services forgotten since the process began
         self.index: dict[str, int] = {}
         self.callees: dict[int, set[int]] = {}
         self.callers: dict[int, set[int]] = {}
@@ -57,16 +66,46 @@ class Environment:
         self.neighbourhood: F64 = np.empty(0)
         self.notes: dict[tuple[int, int], Note] = {}
         self.history: deque[tuple[int, F64, dict[tuple[int, int], Note]]] = deque()
+        self._named: NDArray[np.int64] = np.empty(0, np.int64)  # when findings last named it, Unix ns, by number
+        self._free: list[int] = []  # numbers that wait, ascending
         self._edges: dict[tuple[int, int], int] = {}  # when last seen
         self._traced: set[int] = set()  # services that have ever sent spans
 
     def service(self, name: str) -> int:
         """Number of a service."""
-        code = self.index.setdefault(name, len(self.services))
-        if code == len(self.services):
-            self.services.append(name)
-            self.first = np.append(self.first, np.inf)
+        code = self.index.get(name)
+        if code is None:
+            if self._free:
+                code = self._free.pop(0)
+                self.services[code] = name
+            else:
+                code = len(self.services)
+                self.services.append(name)
+                self.first = np.append(self.first, np.inf)
+                self._named = np.append(self._named, -1)
+            self.index[name] = code
         return code
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many services and edges are known."""
+        return len(self.index), len(self._edges)
+
+    def forget(self, now: int, held: set[int]) -> None:
+        """Forget services that findings have ceased to name, but not those `held`, nor those with an edge."""
+        if now % FORGET_EVERY:
+            return
+        held = held.union(*self._edges)
+        for name, code in list(self.index.items()):
+            if now - self._named[code] > SERVICE_LIFE and code not in held:
+                del self.index[name]
+                self.services[code], self.first[code] = "", np.inf
+                self.callees.pop(code, None)
+                self.callers.pop(code, None)
+                self._traced.discard(code)
+                self._free.append(code)
+                self.evicted += 1
+        self._free.sort()
 
     def near(self, service: int) -> set[int]:
         """Services one call away."""
@@ -99,6 +138,7 @@ class Environment:
         """Take in the evidence rows of one window."""
         codes = [self.service(name) for name in found.services]
         pairs = [(self.service(a), self.service(b)) for a, b in found.edges]
+        self._named[[*codes, *(code for pair in pairs for code in pair)]] = found.time
         n = len(self.services)
         evidence = np.zeros((n, N_TERMS))
         self.visits, self.failed = np.zeros(n), np.zeros(n)
@@ -187,6 +227,7 @@ class Environment:
         """For a snapshot."""
         return {
             "tenant": self.tenant, "name": self.name, "services": self.services, "first": self.first,
+            "named": self._named, "free": self._free,
             "visits": self.visits, "edges": [[*k, v] for k, v in self._edges.items()], "traced": sorted(self._traced),
             "history": [[t, e, [[*k, *n] for k, n in notes.items()]] for t, e, notes in self.history],
         }  # fmt: skip
@@ -195,9 +236,10 @@ class Environment:
     def of(cls, state: dict[str, Any]) -> Environment:
         """The environment of a snapshot."""
         out = cls(state["tenant"], state["name"])
-        for name in state["services"]:
-            out.service(name)
-        out.first, out.visits = state["first"], state["visits"]
+        out.services, out._free = state["services"], state["free"]
+        free = set(out._free)
+        out.index = {name: code for code, name in enumerate(out.services) if code not in free}
+        out.first, out.visits, out._named = state["first"], state["visits"], state["named"]
         out._traced = set(state["traced"])
         for a, b, seen in state["edges"]:
             out._edges[a, b] = seen

@@ -115,6 +115,19 @@ class Respond:
                 self._state(*place).step(merged(parts[place]), self, out)
         return out
 
+    def gauges(self) -> dict[str, float]:
+        """Fill of every table, and what was evicted or refused since the process began (``_total``)."""
+        states = self._of.values()
+        sizes = {
+            "environments": len(states), "services": sum(s.environment.sizes[0] for s in states),
+            "edges": sum(s.environment.sizes[1] for s in states), "open_incidents": self.open,
+            "closed_incidents": sum(len(s.lifecycle.closed) for s in states),
+            "anomalies": sum(len(s.anomalies) for s in states), "changes": sum(len(s.changes) for s in states),
+            "waiting_windows": len(self._findings), "waiting_changes": len(self._changes),
+            "evicted_services_total": sum(s.environment.evicted for s in states), "late_findings_total": self.late,
+        }  # fmt: skip
+        return {f"respond_{name}": float(n) for name, n in sizes.items()}
+
     def _known_by(self, arrival: int) -> None:
         ready = sorted(
             (c for c in self._changes if c[0] <= arrival), key=lambda c: (c[0], c[1].change_id, encode(c[1]))
@@ -279,6 +292,8 @@ class _State:
         for key in gone:
             del self.anomalies[key]
             self.claimed.pop(key, None)
+        cases = (*self.lifecycle.open, *self.lifecycle.closed)
+        self.environment.forget(now, {s for c in cases for s in (*c.services, *(cause.service for cause in c.causes))})
 
     def state(self) -> dict[str, Any]:
         return {

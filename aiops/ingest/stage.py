@@ -165,6 +165,18 @@ class Ingest:
         self.clock = max(self.clock, clock)
         return self._seal(IngestOutput(self.clock))
 
+    def gauges(self) -> dict[str, float]:
+        """Fill of every table, and what was counted since the instance was made (``_total``)."""
+        open_ = self._open.values()
+        sizes = {
+            "open_windows": len(open_),
+            "open_series": sum(w.metrics.size for w in open_ if w.metrics is not None),
+            "seen_messages": self._seen.size,
+            "table_rows": self._tables.size, "shapes": len(self._shapes), "services": len(self._service_names),
+        }  # fmt: skip
+        totals = {f"{name}_total": getattr(self.counters, name) for name in Counters.__slots__}
+        return {f"ingest_{name}": float(n) for name, n in {**sizes, **totals}.items()}
+
     # ---- signals ----------------------------------------------------------------------------------------------------
     def _metrics(self, batch: MetricBatch, arrival: NDArray[np.int64], offsets: NDArray[np.int64]) -> None:
         time, before, fresh = self._times(batch.time, batch.message, arrival)

@@ -16,15 +16,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from aiops import state
-from aiops.signals import LATENESS, WINDOW, Clocks, WindowRows, due
+from aiops.signals import LATENESS, SECOND, WINDOW, Clocks, WindowRows, due
 from aiops.traces.complete import split_traces
 from aiops.traces.items import LogColumns, SpanColumns, TraceItems
 from aiops.traces.join import RECORD, SPAN
 from aiops.traces.names import operation, peer
-from aiops.traces.rows import Tables, trace_rows
+from aiops.traces.rows import Tables, forget, trace_rows
 from aiops.traces.tally import tally
 
 HORIZON = 6 * WINDOW  # a trace that lasts longer is cut
+FORGET_EVERY = 3600 * SECOND  # of event time: so often names that no waiting item holds are dropped
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class Counters:
     cut_traces: int = 0
     cut_visits: int = 0
     late: int = 0
+    forgotten_names: int = 0
 
 
 class Assemble:
@@ -120,6 +122,7 @@ class Assemble:
 
     def _step(self, window: int) -> WindowRows | None:
         """Window `window` is complete: split off the traces that nothing can be added to."""
+        self._forget(window)
         spans = [self._open_spans, *self._spans.pop(window, [])]
         records = [self._open_records, *self._records.pop(window, [])]
         split = split_traces(spans, records, window, window + WINDOW - HORIZON)
@@ -131,6 +134,28 @@ class Assemble:
             return None
         rows = trace_rows(split.spans, split.records, self.tables, self.counters)
         return WindowRows(self.source, self.tenant, window - WINDOW, traces=rows)
+
+    def _forget(self, window: int) -> None:
+        """Drop names that are not in use: names that hold data, and services that are gone, would fill the memory."""
+        if window // FORGET_EVERY == (self._next - WINDOW) // FORGET_EVERY:
+            return
+        before = len(self.tables)
+        spans = [chunk for chunks in self._spans.values() for chunk in chunks]
+        records = [chunk for chunks in self._records.values() for chunk in chunks]
+        forget(self.tables, [*spans, self._open_spans], [*records, self._open_records])
+        self.counters.forgotten_names += before - len(self.tables)
+        self._maps = _Maps()  # of senders' codes to own ones
+
+    def gauges(self) -> dict[str, float]:
+        """Fill of every table, and what was cut or dropped since the process began (``_total``)."""
+        tables = self.tables
+        sizes = {
+            "open_items": self.open_items, "waiting_windows": len({*self._spans, *self._records}),
+            "services": len(tables.services), "operations": len(tables.operations), "shapes": len(tables.shapes),
+            "cached_visits": len(tables.visits), "cached_events": len(tables.events),
+        }  # fmt: skip
+        totals = {f"{name}_total": getattr(self.counters, name) for name in Counters.__slots__}
+        return {f"assemble_{name}": float(n) for name, n in {**sizes, **totals}.items()}
 
     def _fresh(self, source: str, offset: NDArray[np.int64], rows: NDArray[np.void]) -> NDArray[np.void]:
         """Rows whose offset has not been seen: a restarted ingest sends some again."""

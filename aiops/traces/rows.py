@@ -95,6 +95,24 @@ class Tables:
         self._stem_identity = _extended(self._stem_identity, [stem for _, stem in new])
         return self._shape_identity, self._stem_identity
 
+    def __len__(self) -> int:
+        return len(self.services) + len(self.operations) + len(self.shapes)
+
+    def keep(self, services: NDArray[np.int64], operations: NDArray[np.int64], shapes: NDArray[np.int64]) -> None:
+        """Only these stay (int64 codes, ascending); the place of each is its code from now on.
+
+        The lists are new ones: rows that were sent on hold the old ones.  What is cached goes by identities and stays.
+        """
+        identities = self.service_identity(), self.operation_identity(), *self.shape_identities()
+        self._service_identity, self._operation_identity = identities[0][services], identities[1][operations]
+        self._shape_identity, self._stem_identity = identities[2][shapes], identities[3][shapes]
+        self.services = [self.services[code] for code in services.tolist()]
+        self.operations = [self.operations[code] for code in operations.tolist()]
+        self.shapes = [self.shapes[code] for code in shapes.tolist()]
+        self._service_code = {name: code for code, name in enumerate(self.services)}
+        self._operation_code = {name: code for code, name in enumerate(self.operations)}
+        self._shape_code = {text: code for code, (text, _) in enumerate(self.shapes)}
+
     def state(self) -> dict[str, Any]:
         """For a snapshot; what is cached is not part of it."""
         return {"services": self.services, "operations": self.operations, "shapes": self.shapes}
@@ -114,6 +132,31 @@ def _extended(identity: NDArray[np.uint64], new: list[bytes]) -> NDArray[np.uint
     if not new:
         return identity
     return np.concatenate([identity, np.array([hash_bytes(raw) for raw in new], np.uint64)])
+
+
+def forget(tables: Tables, spans: list[NDArray[np.void]], records: list[NDArray[np.void]]) -> None:
+    """Drop what no waiting item names, and give the items, in place, the codes of what stays.
+
+    What is dropped and comes again has the same identity, and only identities decide: no result changes.
+    """
+    columns = [
+        (len(tables.services), [(spans, "service"), (spans, "peer"), (records, "service")]),
+        (len(tables.operations), [(spans, "name")]),
+        (len(tables.shapes), [(records, "shape")]),
+    ]
+    kept: list[NDArray[np.int64]] = []
+    for size, fields in columns:
+        named = np.zeros(size + 1, bool)  # the last for -1: a span that names no peer
+        for chunks, field in fields:
+            for chunk in chunks:
+                named[chunk[field]] = True
+        named[-1] = False
+        code = np.where(named, np.cumsum(named) - 1, -1)
+        for chunks, field in fields:
+            for chunk in chunks:
+                chunk[field] = code[chunk[field]]
+        kept.append(np.flatnonzero(named))
+    tables.keep(*kept)
 
 
 def trace_rows(spans: NDArray[np.void], records: NDArray[np.void], tables: Tables, counters: RowCounters) -> TraceRows:
