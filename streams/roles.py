@@ -1,0 +1,213 @@
+"""The roles that are plain Kafka workers: ingest, and the two stages that keep snapshots, assemble and detect."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from confluent_kafka import Message, TopicPartition
+
+from aiops.signals import SECOND
+from streams import snapshots
+from streams.layout import Layout
+from streams.messages import raw_of, record_of
+from streams.records import Out, Refused
+from streams.stragglers import Stragglers
+from streams.tasks.base import LogTask
+from streams.tasks.ingest import IngestTask, Progress
+from streams.worker import Saving, Worker
+
+log = logging.getLogger(__name__)
+
+SAVE_EVERY = 2.0  # seconds between commits of ingest
+
+
+@dataclass(frozen=True, slots=True)
+class RawSpec:
+    """A raw topic: what it holds and how it is encoded."""
+
+    topic: str
+    signal: str
+    encoding: str = "auto"
+
+
+@dataclass(slots=True)
+class _Raw:
+    """An ingest task, and what its worker knows of it."""
+
+    task: IngestTask
+    heard: float = field(default_factory=time.monotonic)  # wall seconds, when the last message came
+    saved: float = field(default_factory=time.monotonic)
+    said: tuple[int, Progress] | None = None
+
+
+class IngestRole:
+    """Raw topics -> traces, signals, findings.
+
+    Parameters
+    ----------
+    idle_after, tick_every : float or None
+        Seconds after which a source without messages ticks, None: never; and how often.
+    """
+
+    name = "ingest"
+
+    def __init__(
+        self, raw: list[RawSpec], layout: Layout, group: str, idle_after: float | None, tick_every: float,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:  # fmt: skip
+        self.topics, self.group = [spec.topic for spec in raw], group
+        self._raw = {spec.topic: spec for spec in raw}
+        self._layout, self._now = layout, now
+        self._idle_after, self._tick_every = idle_after, tick_every
+
+    def open(self, place: TopicPartition, committed: TopicPartition) -> tuple[_Raw, int]:
+        """Progress travels with the committed offset."""
+        spec, progress = self._raw[place.topic], Progress.of(committed.metadata)
+        task = IngestTask(spec.topic, place.partition, spec.signal, spec.encoding, self._layout, progress)
+        task.position = max(0, committed.offset)
+        return _Raw(task), committed.offset
+
+    def take(self, task: _Raw, messages: list[Message]) -> Iterator[Out]:
+        """Window rows, trace items, clocks, dead letters."""
+        task.heard = time.monotonic()
+        yield from task.task.process([raw_of(message) for message in messages])
+
+    def beat(self, task: _Raw, idle: bool) -> Iterator[Out]:
+        """A source that is idle ticks."""
+        if self._idle_after is None or not idle or time.monotonic() - task.heard < self._idle_after:
+            return
+        every = round(self._tick_every * SECOND)
+        yield from task.task.tick((self._now() - round(self._idle_after * SECOND)) // every * every)
+
+    def position(self, task: _Raw) -> int:
+        """Offset of the next message."""
+        return task.task.position
+
+    def due(self, task: _Raw) -> bool:
+        """Every few seconds, if anything moved."""
+        if time.monotonic() - task.saved < SAVE_EVERY:
+            return False
+        return task.said != (task.task.needed_from, task.task.progress)
+
+    def save(self, task: _Raw, worker: Worker[_Raw], place: TopicPartition) -> Saving:
+        """Commit, once everything that was made of the messages before has been acknowledged."""
+        task.saved = time.monotonic()
+        said = (task.task.needed_from, task.task.progress)
+        if said != task.said:
+            yield worker.sender.mark()
+            worker.commit(place, said[0], said[1].text())
+            task.said = said
+
+
+TaskT = TypeVar("TaskT", bound=LogTask)
+
+
+@dataclass(slots=True)
+class Kept(Generic[TaskT]):
+    """A task with state, and what its worker knows of it."""
+
+    task: TaskT
+    stragglers: Stragglers
+    manifest: snapshots.Manifest | None = None
+    older: snapshots.Manifest | None = None
+    position: int = 0  # of the last snapshot
+    clock: int = -1  # merged clock at the last snapshot, Unix ns
+    cost: float = 0.0  # CPU seconds since then
+    saving_cost: float = 0.0  # CPU seconds that it took
+    saved: float = field(default_factory=time.monotonic)
+    size: int = 0
+
+
+class LogRole(Generic[TaskT]):
+    """An internal topic -> the next one, with snapshots.
+
+    Parameters
+    ----------
+    make : callable
+        Partition -> a new task.
+    topic : str
+        Short name of the topic that is read: 'traces' or 'signals'.
+    every : int
+        Ns of event time between snapshots.
+    replay_limit : float
+        CPU seconds of work after which a snapshot is due all the same.
+    reader : dict
+        Properties of the consumer that reads snapshots.
+    """
+
+    def __init__(
+        self, make: Callable[[int], TaskT], topic: str, layout: Layout, group: str, every: int, replay_limit: float,
+        hold_limit: float | None, reader: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self.name = make(0).name
+        self.topics, self.group = [layout.topic(topic)], group
+        self._make, self._layout = make, layout
+        self._every, self._replay_limit, self._hold_limit, self._reader = every, replay_limit, hold_limit, reader
+        self._snapshots = layout.topic(f"snapshots.{self.name}")
+
+    def open(self, place: TopicPartition, committed: TopicPartition) -> tuple[Kept[TaskT], int]:
+        """State from the snapshot that counts, else from the beginning of the log."""
+        del committed  # tells how far lag is, no more
+        task = self._make(place.partition)
+        kept = Kept(task, Stragglers(self._hold_limit))
+        found = snapshots.newest(snapshots.read_partition(self._reader, self._snapshots, place.partition), self.name)
+        if found is None:
+            return kept, -1
+        snapshot, kept.manifest = found
+        task.restore(snapshot)
+        kept.position, kept.clock, kept.size = snapshot.position, task.clocks.merged, kept.manifest.size
+        return kept, snapshot.read_from
+
+    def take(self, task: Kept[TaskT], messages: list[Message]) -> Iterator[Out]:
+        """What the task makes of the records."""
+        begun = time.process_time()
+        for message in messages:
+            record = record_of(message)
+            try:
+                yield from task.task.handle(record)
+            except Refused as error:
+                log.error("%s: %s", task.task.name, error, extra={"partition": task.task.partition})
+        task.cost += time.process_time() - begun
+
+    def beat(self, task: Kept[TaskT], idle: bool) -> Iterator[Out]:
+        """Let go of sources that hold everybody up."""
+        del idle
+        yield from task.stragglers.decide(task.task.clocks, self.topics[0], task.task.partition)
+
+    def position(self, task: Kept[TaskT]) -> int:
+        """Offset of the next record."""
+        return task.task.position
+
+    def due(self, task: Kept[TaskT]) -> bool:
+        """After so much event time, or when reading again what came since would take too long."""
+        if task.task.position <= task.position:
+            return False
+        clock = task.task.clocks.merged
+        dear = task.cost > max(self._replay_limit, 5 * task.saving_cost)
+        return dear or (clock >= 0 and (task.clock < 0 or clock - task.clock >= self._every))
+
+    def save(self, task: Kept[TaskT], worker: Worker[Kept[TaskT]], place: TopicPartition) -> Saving:
+        """A snapshot: outputs acknowledged, then the parts, then the manifest."""
+        if task.task.position <= task.position:
+            return
+        begun = time.process_time()
+        snapshot = task.task.snapshot()
+        parts, head, manifest = snapshots.records(self._snapshots, place.partition, snapshot, self._layout.part)
+        task.saving_cost = time.process_time() - begun
+        task.position, task.clock, task.cost = snapshot.position, task.task.clocks.merged, 0.0
+        worker.sender.send(parts)
+        yield worker.sender.mark()
+        worker.sender.send([head])
+        yield worker.sender.mark()
+        if task.older is not None and task.older.digest not in {
+            manifest.digest,
+            task.manifest and task.manifest.digest,
+        }:
+            worker.sender.send(snapshots.deletions(self._snapshots, place.partition, task.older))
+        task.older, task.manifest = task.manifest, manifest
+        task.saved, task.size = time.monotonic(), manifest.size
+        worker.commit(place, snapshot.position, "")

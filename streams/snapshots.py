@@ -1,0 +1,114 @@
+"""Snapshots of a partition's state in a compacted topic: parts under a manifest.
+
+A snapshot is written as parts, keyed by its digest, then a manifest that names them.  Of all manifests whose parts are
+complete the one with the highest position counts, not the last one: a worker that was thought dead may append an older
+one, and any state with its position is valid by itself.  Parts of the manifest before the last are deleted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import cramjam
+import msgspec
+import xxhash
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from streams.messages import END_OF_PARTITION
+from streams.records import Out
+from streams.tasks.base import Snapshot
+
+MANIFEST = b"manifest"
+PATIENCE = 60.0  # seconds without anything new after which reading gives up
+
+
+class SnapshotError(RuntimeError):
+    """Snapshots cannot be read, or do not fit the log."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Names the parts of a snapshot; ``position`` as in ``Snapshot``."""
+
+    digest: str
+    parts: int
+    position: int
+    size: int
+
+
+def records(topic: str, partition: int, snapshot: Snapshot, part: int) -> tuple[list[Out], Out, Manifest]:
+    """Parts, manifest record, and the manifest of a snapshot.
+
+    Parameters
+    ----------
+    part : int
+        Largest value, bytes.
+    """
+    data = bytes(cramjam.lz4.compress(snapshot.encode()))
+    digest = xxhash.xxh3_128_hexdigest(data)
+    pieces = [data[i : i + part] for i in range(0, len(data), part)]
+    manifest = Manifest(digest, len(pieces), snapshot.position, len(data))
+    parts = [Out(topic, partition, piece, [], _key(digest, i)) for i, piece in enumerate(pieces)]
+    return parts, Out(topic, partition, msgspec.json.encode(manifest), [], MANIFEST), manifest
+
+
+def deletions(topic: str, partition: int, old: Manifest) -> list[Out]:
+    """Tombstones of the parts of a snapshot that a later one replaces."""
+    return [Out(topic, partition, None, [], _key(old.digest, i)) for i in range(old.parts)]
+
+
+def newest(found: Iterable[tuple[bytes | None, bytes | None]], stage: str) -> tuple[Snapshot, Manifest] | None:
+    """The snapshot that counts among keys and values of a snapshots partition, in the order of their offsets."""
+    parts: dict[bytes, bytes] = {}
+    manifests: list[Manifest] = []
+    for key, value in found:
+        if key == MANIFEST and value is not None:
+            manifests.append(msgspec.json.decode(value, type=Manifest))
+        elif key is not None and value is not None:
+            parts[key] = value
+        elif key is not None:
+            parts.pop(key, None)
+    for manifest in sorted(manifests, key=lambda m: m.position, reverse=True):
+        keys = [_key(manifest.digest, i) for i in range(manifest.parts)]
+        data = b"".join(parts.get(key, b"") for key in keys)
+        if len(data) == manifest.size and xxhash.xxh3_128_hexdigest(data) == manifest.digest:
+            return Snapshot.decode(bytes(cramjam.lz4.decompress(data)), stage), manifest
+    return None
+
+
+def read_partition(
+    properties: dict[str, Any], topic: str, partition: int
+) -> Iterable[tuple[bytes | None, bytes | None]]:
+    """Keys and values of a partition up to its end as it is now.
+
+    Raises
+    ------
+    SnapshotError
+        The end is not reached although nothing new comes.
+    """
+    # The end is told by an event: compaction may have taken the last records, and no offset would ever reach it.
+    settings = {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
+    consumer = Consumer({**properties, **settings})
+    try:
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        last = time.monotonic()
+        while True:
+            messages = consumer.consume(1000, 0.2)
+            for message in messages:
+                if (error := message.error()) is None:
+                    yield message.key(), message.value()
+                elif error.code() == END_OF_PARTITION:
+                    return
+                else:
+                    raise SnapshotError(f"{topic}/{partition}: {error}")
+            if messages:
+                last = time.monotonic()
+            elif time.monotonic() - last > PATIENCE:
+                raise SnapshotError(f"{topic}/{partition}: its end has not come for {PATIENCE:.0f} s")
+    finally:
+        consumer.close()
+
+
+def _key(digest: str, part: int) -> bytes:
+    return f"{digest}/{part}".encode()

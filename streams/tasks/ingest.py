@@ -1,0 +1,215 @@
+"""A partition of a raw topic -> its window rows, trace items and clock."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from aiops.ingest.stage import Ingest, IngestOutput, Message
+from aiops.records import RecordError, decode_change, encode
+from streams import codec, routing
+from streams.chunks import split
+from streams.layout import ClockOut, Layout
+from streams.records import CHANGE, ITEMS, ROWS, Headers, Out, headers_of
+
+CONTROL = "aiops.control"  # header of a raw record that is meant for the engine
+END = b"end"
+STEP = 2_000_000  # bytes taken in at once: what becomes of them must fit a record
+
+
+class Raw(NamedTuple):
+    """A message of a raw topic."""
+
+    offset: int
+    arrival: int  # Unix ns
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Travels as the metadata of a committed offset.
+
+    Attributes
+    ----------
+    closed_until : int
+        Clock (Unix ns) up to which windows have been sent.
+    position : int
+        Offset of the next message when this was committed; those before it have been read once, dead letters sent.
+    """
+
+    closed_until: int = -1
+    position: int = 0
+
+    def text(self) -> str:
+        """For the commit."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def of(cls, text: str | None) -> Progress:
+        """Of what a commit says; a foreign text is no progress."""
+        try:
+            return msgspec.json.decode((text or "").encode(), type=cls)
+        except msgspec.DecodeError:
+            return cls()
+
+
+class IngestTask:
+    """One partition of a raw topic of telemetry or of changes.
+
+    Parameters
+    ----------
+    topic : str
+        Name of the raw topic.
+    signal : {'metrics', 'logs', 'traces', 'changes'}
+    encoding : str
+    progress : Progress
+        Of the predecessor.
+    """
+
+    def __init__(
+        self, topic: str, partition: int, signal: str, encoding: str, layout: Layout, progress: Progress | None = None
+    ) -> None:
+        progress = progress or Progress()
+        self.source, self.signal = f"{topic}/{partition}", signal
+        self.position = -1  # offset of the next message
+        self.dead_letters = 0
+        self._topic, self._layout = topic, layout
+        self._dead_from = progress.position
+        self._stage = None
+        if signal != "changes":
+            self._stage = Ingest(self.source, signal, layout.tenant, encoding, layout.key, progress.closed_until)
+        self._clock = progress.closed_until
+        self._traces = ClockOut(layout.topic("traces"), layout.traces, self.source) if signal in TRACED else None
+        below = ("findings", layout.findings) if signal == "changes" else ("signals", layout.signals)
+        self._below = ClockOut(layout.topic(below[0]), below[1], self.source)
+
+    @property
+    def clock(self) -> int:
+        """What this source has reached, Unix ns."""
+        return self._stage.clock if self._stage is not None else self._clock
+
+    @property
+    def stage(self) -> Ingest | None:
+        """The stage, for its counters; None where the topic holds changes."""
+        return self._stage
+
+    @property
+    def needed_from(self) -> int:
+        """Offset from which a successor must read."""
+        needed = self._stage.needed_from if self._stage is not None else None
+        return self.position if needed is None else needed
+
+    @property
+    def progress(self) -> Progress:
+        """For the commit that goes with ``needed_from``."""
+        return Progress(self.clock, max(self.position, self._dead_from))
+
+    def process(self, messages: list[Raw]) -> list[Out]:
+        """Take in messages in the order of their offsets; returns what is to be sent, in this order."""
+        out: list[Out] = []
+        step: list[Raw] = []
+        size = 0
+        for message in messages:
+            if message.headers and (control := _control(message)) is not None:
+                out += self._step(step) + self._advance(control)
+                step, size = [], 0
+            elif size + len(message.value) > STEP and step:
+                out += self._step(step)
+                step, size = [message], len(message.value)
+            else:
+                step.append(message)
+                size += len(message.value)
+        out += self._step(step)
+        if messages:
+            self.position = messages[-1].offset + 1
+        return out
+
+    def tick(self, clock: int) -> list[Out]:
+        """Nothing came for so long that `clock` (Unix ns) is reached: what it closes is to be sent."""
+        return self._advance(clock)
+
+    def _step(self, messages: list[Raw]) -> list[Out]:
+        if not messages:
+            return []
+        if self._stage is None:
+            return self._changes(messages)
+        done = self._stage.process([Message(m.offset, m.arrival, m.value) for m in messages])
+        refused = {r.message: r.reason for r in done.refused}
+        dead = [self._dead_letter(m, refused[m.offset]) for m in messages if m.offset in refused] if refused else []
+        return [o for o in dead if o is not None] + self._sent(done)
+
+    def _advance(self, clock: int) -> list[Out]:
+        if self._stage is not None:
+            return self._sent(self._stage.advance(clock))
+        self._clock = max(self._clock, clock)
+        return self._below.reached(self._clock)
+
+    def _sent(self, done: IngestOutput) -> list[Out]:
+        layout, out = self._layout, list[Out]()
+        if done.items is not None:
+            for p, items in enumerate(routing.split_items(done.items, layout.traces, layout.key)):
+                if items is not None:
+                    headers = headers_of(ITEMS, self.source)
+                    out.append(Out(layout.topic("traces"), p, codec.encode_items(items), headers))
+        for rows in done.rows:
+            out += rows_out(layout, self.source, rows.window, routing.split_rows(rows, layout.signals, layout.key))
+        if self._traces is not None:
+            out += self._traces.reached(done.clock)
+        return out + self._below.reached(done.clock)
+
+    def _changes(self, messages: list[Raw]) -> list[Out]:
+        layout, out = self._layout, list[Out]()
+        for message in messages:
+            try:
+                change = decode_change(message.value)
+            except RecordError as error:
+                dead = self._dead_letter(message, str(error))
+                out += [] if dead is None else [dead]
+                continue
+            place = routing.findings_partition(layout.tenant, change.environment, layout.findings, layout.key)
+            at: Headers = [("offset", b"%d" % message.offset), ("arrival", b"%d" % message.arrival)]
+            headers = headers_of(CHANGE, self.source, at)
+            out.append(Out(layout.topic("findings"), place, encode(change), headers))
+        # Not to the last arrival itself: the next message may have the same.
+        self._clock = max(self._clock, max(m.arrival for m in messages) - 1)
+        return out + self._below.reached(self._clock)
+
+    def _dead_letter(self, message: Raw, reason: str) -> Out | None:
+        """A message that is read again, after a restart, has been sent there already."""
+        if message.offset < self._dead_from:
+            return None
+        self.dead_letters += 1
+        about: Headers = [
+            ("dlq.reason", reason.encode()[:1000]),
+            ("dlq.source", self.source.encode()),
+            ("dlq.offset", b"%d" % message.offset),
+            ("dlq.timestamp", b"%d" % (message.arrival // 1_000_000)),
+        ]
+        return Out(f"{self._topic}.dlq", None, message.value, [*message.headers, *about], message.key)
+
+
+TRACED = ("traces", "logs")
+
+
+def rows_out(layout: Layout, source: str, window: int, parts: list[codec.WindowRows]) -> list[Out]:
+    """Window rows of a source, one a signals partition, as records."""
+    out: list[Out] = []
+    for p, rows in enumerate(parts):
+        for part_headers, value in split(codec.encode_rows(rows), layout.part):
+            headers = headers_of(ROWS, source, [("window", b"%d" % window), *part_headers])
+            out.append(Out(layout.topic("signals"), p, value, headers))
+    return out
+
+
+def _control(message: Raw) -> int | None:
+    """Clock (Unix ns) to which an end-of-input record moves the source; None where the message is none."""
+    for name, value in message.headers:
+        if name == CONTROL and value == END and message.value.isdigit() and len(message.value) < 20:
+            # It cannot reach further than the engine waits for what is open to close.
+            return min(int(message.value), message.arrival + FURTHEST)
+    return None
+
+
+FURTHEST = 3_600_000_000_000

@@ -1,0 +1,111 @@
+"""A partition of the findings topic -> incidents, anomalies and notices, for the public topics."""
+
+from __future__ import annotations
+
+from aiops.causes.rank import Weights
+from aiops.config import EngineConfig
+from aiops.incidents.stage import Output, Respond
+from aiops.records import Anomaly, Incident, RecordError, decode_change, encode
+from aiops.signals import Clocks
+from streams import codec
+from streams.layout import Layout
+from streams.records import CHANGE, FINDINGS, NOTICE, Out, Record, Refused
+from streams.tasks.base import LogTask
+
+
+class RespondTask(LogTask):
+    """One partition: some environments."""
+
+    name = "respond"
+    held_kinds = frozenset({FINDINGS})
+
+    def __init__(self, partition: int, layout: Layout, config: EngineConfig | None = None) -> None:
+        super().__init__(partition, layout)
+        config = config or EngineConfig()
+        weights: Weights = config.weights
+        self.stage = Respond(None, config.policy, weights, config.digest(), layout.tenant)
+
+    @property
+    def clocks(self) -> Clocks:
+        """Clocks of the detect partitions and of the raw sources of changes."""
+        return self.stage.clocks
+
+    @property
+    def done_until(self) -> int:
+        """Findings of windows that end before this have been taken in, Unix ns."""
+        return self.stage.done_until + 1
+
+    def data(self, record: Record) -> list[Out]:
+        """Take in findings, a change or a notice."""
+        if record.kind == FINDINGS:
+            found = codec.decode_findings(record.value)
+            if found.time <= self.stage.done_until:
+                self.stage.late += 1
+                return []
+            self.hold(found.time, record.offset)
+            self.stage.process(record.source, [found])
+            return [self._anomaly(a) for a in found.anomalies]
+        if record.kind == CHANGE:
+            try:
+                offset, arrival = int(record.headers["offset"]), int(record.headers["arrival"])
+                self.stage.change(record.source, offset, decode_change(record.value), arrival)
+            except (KeyError, ValueError, RecordError) as error:
+                raise Refused(f"a change at offset {record.offset}: {error}") from None
+            return []
+        if record.kind == NOTICE:
+            return [Out(self.layout.topic("notices"), None, record.value, [("content-type", b"application/json")])]
+        raise Refused(f"a record of kind {record.kind!r} at offset {record.offset} does not belong here")
+
+    def advance(self, source: str, clock: int) -> list[Out]:
+        """Take in the findings that are due."""
+        return self._sent(self.stage.advance(source, clock))
+
+    def _sent(self, done: Output) -> list[Out]:
+        out: list[Out] = []
+        for incident in done.incidents:
+            out += self._incident(incident)
+        for notice in done.notices:
+            headers = [("content-type", b"application/json")]
+            out.append(Out(self.layout.topic("notices"), None, encode(notice), headers, notice.environment.encode()))
+        return out
+
+    def _incident(self, incident: Incident) -> list[Out]:
+        """The incident itself, and the same among the transitions, which are not compacted."""
+        key, value = incident.incident_id.encode(), encode(incident)
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_type", f"aiops.incident.{transition(incident)}.v1".encode()),
+            ("ce_id", f"{incident.incident_id}/{incident.version}".encode()),
+            ("ce_source", b"aiops"),
+            ("ce_subject", key),
+            ("ce_time", incident.updated_at.encode()),
+            ("content-type", b"application/json"),
+            ("version", b"%d" % incident.version),
+        ]
+        topics = (self.layout.topic("incidents"), self.layout.topic("incident-events"))
+        return [Out(topic, None, value, headers, key) for topic in topics]
+
+    def _anomaly(self, anomaly: Anomaly) -> Out:
+        headers = [("content-type", b"application/json"), ("version", b"%d" % anomaly.version)]
+        return Out(self.layout.topic("anomalies"), None, encode(anomaly), headers, anomaly.anomaly_id.encode())
+
+    def stage_snapshot(self) -> bytes:
+        """State of the stage."""
+        return self.stage.snapshot()
+
+    def stage_restore(self, snapshot: bytes) -> None:
+        """Take over the state of a stage."""
+        self.stage.restore(snapshot)
+
+    def gauges(self) -> dict[str, float]:
+        """Sizes and counts."""
+        return {**self.stage.gauges(), "open_incidents": float(self.stage.open)}
+
+
+def transition(incident: Incident) -> str:
+    """What this version tells: opened, reopened, updated or resolved."""
+    if incident.state == "resolved":
+        return "resolved"
+    if incident.version == 1:
+        return "opened"
+    return "reopened" if incident.updated_at == incident.opened_at else "updated"

@@ -1,0 +1,277 @@
+"""The loop of a worker: poll, hand the records to the tasks of their partitions, send what comes out, save progress.
+
+Crash-only: whatever is wrong ends the process with one clear line, and what is not saved is read again.  Nothing waits
+inside the loop but the poll, so that a worker whose broker is away still answers, and is not taken for dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Generator, Iterator
+from typing import Any, Generic, Protocol, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, TRANSPORT, place_of
+from streams.records import Out
+from streams.sender import Fence, Sender
+
+log = logging.getLogger(__name__)
+
+BATCH = 2_000  # messages of a poll
+EARLY = 10_000  # messages that are kept while the outbox is full; then the partitions are paused
+
+TaskT = TypeVar("TaskT")
+Saving = Generator[int, None, None]
+"""Saves the progress of a task: yields marks (``Sender.mark``) and goes on when they have been acknowledged."""
+
+
+class WorkerError(RuntimeError):
+    """The worker cannot go on; the message says why."""
+
+
+class Role(Protocol[TaskT]):
+    """What a worker does: which topics it reads, and what becomes of their records."""
+
+    name: str
+    topics: list[str]
+    group: str
+
+    def open(self, place: TopicPartition, committed: TopicPartition) -> tuple[TaskT, int]:
+        """A task for a partition, and the offset from which it reads; negative: from the beginning."""
+
+    def take(self, task: TaskT, messages: list[Message]) -> Iterator[Out]:
+        """Records to be sent, of messages in the order of their offsets."""
+
+    def beat(self, task: TaskT, idle: bool) -> Iterator[Out]:
+        """Called about once a second; `idle`: the partition stands at its end."""
+
+    def due(self, task: TaskT) -> bool:
+        """Is it time to save the progress of the task?"""
+
+    def save(self, task: TaskT, worker: Worker[TaskT], place: TopicPartition) -> Saving:
+        """Save the progress of a task."""
+
+    def position(self, task: TaskT) -> int:
+        """Offset of the next message."""
+
+
+class Worker(Generic[TaskT]):
+    """One process of a role.
+
+    Parameters
+    ----------
+    consumer, producer : dict
+        Properties of librdkafka.
+    stall : float
+        Seconds without progress of a position that has lag, after which the worker leaves.
+    """
+
+    def __init__(
+        self, role: Role[TaskT], consumer: dict[str, Any], producer: dict[str, Any], stall: float = 120.0
+    ) -> None:
+        self.role, self.stall = role, stall
+        self.session = float(consumer.get("session.timeout.ms", 45_000)) / 1000
+        self.fence = Fence(self.session)
+        self.sender = Sender(producer, self.fence)
+        self.tasks: dict[tuple[str, int], TaskT] = {}
+        self.rebalances = 0
+        self.loops = 0
+        self.looped = time.monotonic()
+        self._saving: dict[tuple[str, int], tuple[Saving, int]] = {}
+        self._progress: dict[tuple[str, int], tuple[int, float]] = {}  # position, and since when it stands there
+        self._early: list[Message] = []
+        self._paused = False
+        self._stopping = False
+        self._finishing = False
+        self._beaten = 0.0
+        self.consumer = Consumer({**consumer, "error_cb": _noted})
+
+    # ---- life ---------------------------------------------------------------------------------------------------------
+    def stop(self) -> None:
+        """Leave after the messages in hand, progress saved."""
+        self._stopping = True
+
+    def handle_signals(self) -> None:
+        """SIGTERM and SIGINT: drain, save and leave; the second one: leave at once."""
+
+        def asked(number: int, _frame: object) -> None:
+            if self._stopping:
+                raise SystemExit(128 + number)
+            log.info("stopping", extra={"signal": number})
+            self.stop()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, asked)
+
+    def run(self) -> None:
+        """Until ``stop``.
+
+        Raises
+        ------
+        WorkerError, DeliveryError
+        """
+        self.consumer.subscribe(self.role.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        try:
+            while not self._stopping:
+                self.step()
+            self._finish(list(self.tasks))
+        finally:
+            self.consumer.close()
+
+    def step(self, timeout: float = 0.1) -> None:
+        """One turn of the loop."""
+        room = self.sender.pump()
+        self._throttle(room)
+        if room and self._early:
+            messages, self._early = self._early, []
+        else:
+            self.fence.poll()
+            messages = self.consumer.consume(BATCH if room else 1, timeout if room else 0.01)
+            self.fence.check()
+        self.loops += 1
+        self.looped = time.monotonic()
+        if not room:
+            self._early += messages
+        else:
+            for place, batch in self._by_partition(messages):
+                self.sender.send(self.role.take(self.tasks[place], batch))
+        now = time.monotonic()
+        if now - self._beaten >= 1.0:
+            self._beaten = now
+            self._beat(now)
+        self._save()
+
+    def _throttle(self, room: bool) -> None:
+        """Records that nobody can take are not fetched for long."""
+        if not room and not self._paused and len(self._early) > EARLY:
+            self.consumer.pause(self.consumer.assignment())
+            self._paused = True
+        elif room and self._paused and not self._early:
+            self.consumer.resume(self.consumer.assignment())
+            self._paused = False
+
+    def _by_partition(self, messages: list[Message]) -> Iterator[tuple[tuple[str, int], list[Message]]]:
+        of: dict[tuple[str, int], list[Message]] = {}
+        for message in messages:
+            if (error := message.error()) is not None:
+                self._failed(error, message)
+                continue
+            of.setdefault(place_of(message), []).append(message)
+        for place, batch in of.items():
+            if place in self.tasks:
+                yield place, batch
+
+    def _failed(self, error: KafkaError, message: Message) -> None:
+        if error.code() in {END_OF_PARTITION, ALL_BROKERS_DOWN, TRANSPORT}:
+            return
+        if error.retriable() and not error.fatal():
+            log.warning("consuming: %s", error.str())
+            return
+        raise WorkerError(f"{message.topic() or self.role.name}: {error.str()}")
+
+    # ---- assignment ---------------------------------------------------------------------------------------------------
+    def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        if not places:
+            consumer.incremental_assign([])
+            return
+        begun, starts = time.monotonic(), list[TopicPartition]()
+        for committed in consumer.committed(places, timeout=self.session):
+            if committed.error is not None:
+                raise WorkerError(f"{committed.topic}/{committed.partition}: {committed.error.str()}")
+            key = (committed.topic, committed.partition)
+            task, start = self.role.open(TopicPartition(*key), committed)
+            low, high = consumer.get_watermark_offsets(TopicPartition(*key), timeout=self.session)
+            if start > high:
+                raise WorkerError(
+                    f"{key[0]}/{key[1]}: progress was saved at offset {start}, but the topic ends at {high}: it was made "
+                    "anew; delete the consumer group and the snapshots of this prefix to begin again"
+                )
+            if 0 <= start < low:
+                log.error("%s/%d: offsets %d to %d were deleted before they were read", *key, start, low - 1)
+            self.tasks[key] = task
+            self._progress[key] = (start, time.monotonic())
+            starts.append(TopicPartition(*key, max(low, start)))
+            self.fence.renew()
+        consumer.incremental_assign(starts)
+        if self._paused:
+            consumer.pause(places)
+        log.info("assigned", extra={"partitions": _names(places), "seconds": round(time.monotonic() - begun, 3)})
+
+    def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        self._finish([(p.topic, p.partition) for p in places])
+        consumer.incremental_unassign(places)
+        log.info("revoked", extra={"partitions": _names(places)})
+
+    def _lost(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
+        """Another worker may own them: nothing is saved, and nothing is sent that waits."""
+        raise WorkerError(f"lost {_names(places)}: the group went on without this worker")
+
+    def _finish(self, keys: list[tuple[str, int]]) -> None:
+        """Save the progress of tasks that are given up, if the broker answers in time."""
+        self._finishing = True
+        keys = [key for key in keys if key in self.tasks]
+        self._early = [m for m in self._early if m.error() is not None or place_of(m) not in keys]
+        for key in keys:
+            with contextlib.closing(self.role.save(self.tasks[key], self, TopicPartition(*key))) as saving:
+                for mark in saving:
+                    if not self.sender.flush(self.session / 2) or not self.sender.acknowledged(mark):
+                        log.warning("%s/%d: progress was not saved in time", *key)
+                        break
+            self._drop(key)
+        self._finishing = False
+
+    def _drop(self, key: tuple[str, int]) -> None:
+        for table in (self.tasks, self._saving, self._progress):
+            table.pop(key, None)
+
+    # ---- progress -----------------------------------------------------------------------------------------------------
+    def _beat(self, now: float) -> None:
+        for key, task in self.tasks.items():
+            position = self.role.position(task)
+            _, high = self.consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
+            at_end = 0 <= high <= position
+            if position != self._progress[key][0] or at_end or self._paused or len(self.sender):
+                self._progress[key] = (position, now)
+            elif now - self._progress[key][1] > self.stall:
+                raise WorkerError(
+                    f"{key[0]}/{key[1]}: stands at offset {position} of {high} for {self.stall:g} s although there is more"
+                )
+            self.sender.send(self.role.beat(task, at_end))
+
+    def _save(self) -> None:
+        for key, task in self.tasks.items():
+            if key not in self._saving and self.role.due(task):
+                self._step_of(key, self.role.save(task, self, TopicPartition(*key)))
+            elif key in self._saving and self.sender.acknowledged(self._saving[key][1]):
+                self._step_of(key, self._saving[key][0])
+
+    def _step_of(self, key: tuple[str, int], saving: Saving) -> None:
+        try:
+            self._saving[key] = saving, next(saving)
+        except StopIteration:
+            self._saving.pop(key, None)
+
+    def commit(self, place: TopicPartition, offset: int, metadata: str) -> None:
+        """Commit an offset; waits for the answer only where the partition is given up."""
+        offsets = [TopicPartition(place.topic, place.partition, offset, metadata)]
+        try:
+            if self._finishing:
+                self.consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self.consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:  # the next one will do, or the successor reads a little more
+            log.warning("commit: %s", error.args[0].str())
+
+
+def _noted(error: KafkaError) -> None:
+    log.warning("kafka: %s", error.str(), extra={"code": error.name()})
+
+
+def _names(places: list[TopicPartition]) -> str:
+    return ", ".join(f"{p.topic}/{p.partition}" for p in places)
