@@ -260,6 +260,10 @@ class Settings(Section, frozen=True):
         """Full name of a topic of the engine."""
         return f"{self.prefix}.{name}"
 
+    def group(self, role: str) -> str:
+        """Consumer group of a role."""
+        return f"{self.prefix}.{role}"
+
     def layout(self) -> Layout:
         """What a stage must know of its neighbours."""
         p = self.topics.partitions
@@ -299,6 +303,19 @@ def load(path: str | Path, environment: Mapping[str, str] = os.environ) -> Setti
         What is wrong and where; secrets are not shown.
     """
     return settings_file.read(Path(path), Settings, environment).settings
+
+
+def faust_broker(settings: Settings) -> tuple[list[str], Any]:
+    """Broker addresses and credentials (None: no security) with which Faust speaks to the same cluster as the same user.
+
+    Raises
+    ------
+    UserError
+        A security property that Faust cannot honour.
+    """
+    from streams import settings_faust  # which imports Faust, half a second
+
+    return settings_faust.broker(settings)
 
 
 def _problems(settings: Settings) -> list[str]:

@@ -87,8 +87,8 @@ PRODUCER_RULES = {
     "enable.idempotence": Rule(_TRUE, "records would be repeated or change places when sending is tried again"),
     "partitioner": Rule(("murmur2_random",), "Java and Faust clients would choose other partitions for the same key"),
     "transactional.id": Rule((), "an open transaction of a dead worker stops everybody who reads the topic"),
-    "delivery.report.only.error": Rule(_FALSE, "progress is saved when records have been acknowledged"),
-    "queuing.strategy": Rule(("fifo",), "records would change places"),
+    "delivery.report.only.error": Rule((), "progress is saved when records have been acknowledged"),
+    "queuing.strategy": Rule((), "records would change places"),
 }
 _CALLBACK = re.compile(r".*_cb|on_delivery|on_commit|logger|.*\.serializer|.*\.deserializer")
 
