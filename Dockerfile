@@ -7,7 +7,7 @@ WORKDIR /opt/aiops
 COPY pyproject.toml README.md LICENSE ./
 COPY aiops aiops
 COPY streams streams
-RUN pip install --no-cache-dir .
+RUN pip install --no-cache-dir '.[kafka]'
 
 USER aiops
 ENV NUMBA_CACHE_DIR=/home/aiops/.cache/numba

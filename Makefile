@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 setup:
 	[ -x .venv/bin/python ] || python3 -m venv .venv
-	.venv/bin/pip install -e '.[dev]'
+	.venv/bin/pip install -e '.[dev,test-kafka]'
 
 test:
 	@eval "$$(.ci/test-command)"

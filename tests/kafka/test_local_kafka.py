@@ -489,19 +489,30 @@ def test_the_image_takes_the_settings_that_it_is_given(tmp_path):
     """The image's own start-up is a class of the same jars: it formats the storage with what the environment says."""
     environ = conftest.container_environment(draw(1, False, None), "localhost")
     environ["KAFKA_LOG_DIRS"] = str(tmp_path / "data")
-    formatted(environ, tmp_path)
+    assert formatted(environ, tmp_path)[0] == 0
     assert "node.id=1" in (tmp_path / "data" / "meta.properties").read_text()
     assert "group.min.session.timeout.ms=1000" in (tmp_path / "final" / "server.properties").read_text().split()
 
 
+def test_the_image_takes_what_docker_compose_tells_it_and_keeps_what_is_formatted(tmp_path):
+    services = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())["services"]
+    environ = services["kafka"]["environment"] | {"KAFKA_LOG_DIRS": str(tmp_path / "data")}
+    assert formatted(environ, tmp_path)[0] == 0
+    assert f"cluster.id={environ['CLUSTER_ID']}" in (tmp_path / "data" / "meta.properties").read_text()
+    status, said = formatted(environ, tmp_path)
+    assert status == 1
+    assert "already formatted" in said  # for which the image's start-up looks, and goes on
+
+
 def formatted(environ, folder):
+    """Do what the image does before it starts Kafka; return the status and what was said."""
     for name in ("default", "mounted", "final"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(exist_ok=True)
     for name in ("log4j2.yaml", "tools-log4j2.yaml"):
         (folder / "default" / name).write_text("Configuration: {Loggers: {Root: {level: INFO}, Logger: []}}\n")
     (folder / "default" / "server.properties").write_text("")
     path = ":".join(map(str, jars(java())))
     options = [f"--{name}-configs-dir={folder / name}" for name in ("default", "mounted", "final")]
-    subprocess.run(
-        [java(), "-cp", path, "kafka.docker.KafkaDockerWrapper", "setup", *options], env=environ, check=True, timeout=60
-    )
+    command = [java(), "-cp", path, "kafka.docker.KafkaDockerWrapper", "setup", *options]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
