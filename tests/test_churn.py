@@ -111,6 +111,13 @@ def test_what_stays_is_judged_to_the_last_bit_as_if_nothing_had_gone(growing: Ru
     assert of(evicting) == of(growing)
 
 
+def test_only_lines_of_previews_are_forgotten(evicting: Run) -> None:
+    """Every preview writes one line; those of what stays are in use."""
+    last = evicting.gauges[-1]
+    assert last["detect_evicted_log_shapes_total"] == last["detect_evicted_log_rates_total"]
+    assert last["detect_evicted_services_total"] > 2 * last["detect_evicted_log_shapes_total"] > 0
+
+
 def test_the_fault_is_the_only_incident_and_its_cause_is_named(evicting: Run) -> None:
     last = {incident.incident_id: incident for incident in evicting.incidents}
     (incident,) = last.values()

@@ -10,6 +10,7 @@ import pytest
 
 from aiops.columns import CLIENT, SERVER
 from aiops.signals import SECOND, WINDOW, due
+from aiops.traces import assemble as assemble_module
 from aiops.traces.assemble import HORIZON, Assemble
 from aiops.traces.items import LogColumns, SpanColumns, TraceItems
 from tests.traces.reference import ENVIRONMENT, MS, Expected, Record, Span, by_names, stem
@@ -235,3 +236,25 @@ def test_lines_without_any_span_of_their_trace_make_no_rows():
     assemble.process(Sender("logs/0").items([Record(1, 1, START, "a", "x y")], [0]))
     assert assemble.advance("logs/0", START + 1000 * SECOND).rows == []
     assert assemble.open_items == 0
+
+
+@pytest.mark.parametrize("most", [1, 30])
+def test_names_that_are_dropped_at_every_window_change_nothing(rng, monkeypatch, most):
+    monkeypatch.setattr(assemble_module, "FORGET_EVERY", WINDOW)
+    of = streams(rng)
+    assert run(of, rng, most, restart=most > 1) == expected(of)
+
+
+def test_names_hold_no_more_memory_than_an_hour_of_them():
+    """A message brings its own tables, as on a topic; every one has names that never come again."""
+    assemble, sizes = Assemble("aiops.traces/0", ["spans/0"]), []
+    for k in range(3 * 360):
+        at = START + k * WINDOW
+        sender = Sender("spans/0")
+        spans = [Span(k + 1, n, 0, at, at + MS, f"service-{k}-{n}", f"name {k} of {n}", SERVER) for n in (1, 2, 3)]
+        assemble.process(sender.items(spans, [k] * len(spans)))
+        assemble.advance("spans/0", at + MS)
+        gauges = assemble.gauges()
+        sizes.append(gauges["assemble_services"] + gauges["assemble_operations"])
+    assert max(sizes) < 6 * 370
+    assert assemble.counters.forgotten_names > 4000
