@@ -9,7 +9,6 @@ Needs Java (17 or newer), Maven for the first start, openssl where the cluster i
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from aiops.errors import UserError
 from streams import local_kafka_cluster as clusters
@@ -30,16 +29,6 @@ STOP_SECONDS = 30.0
 _KAFKA, _FORMAT = "kafka.Kafka", "kafka.tools.StorageTool"
 # Short lives on small machines: one collector thread, no optimising compiler.
 _JVM = ("-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
-
-# Who may do what: (user, kind of resource, name, is the name a prefix?, operations).  The rest is refused; admin may do all.
-GRANTS = (
-    ("worker", "TOPIC", "aiops.", True, ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")),
-    ("worker", "TOPIC", "otlp_", True, ("READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS")),  # and their dead letters
-    ("worker", "GROUP", "aiops", True, ("READ", "DESCRIBE")),
-    ("worker", "TRANSACTIONAL_ID", "aiops", True, ("WRITE", "DESCRIBE")),
-    ("oncall", "TOPIC", "aiops.incidents", False, ("READ",)),
-    ("oncall", "GROUP", "oncall-", True, ("READ",)),
-)
 
 
 class LocalKafka:
@@ -202,26 +191,16 @@ class LocalKafka:
         self._running(node).send(signal.SIGCONT)
 
     def grant(self) -> None:
-        """Allow worker and oncall what `GRANTS` says; granting it again changes nothing."""
+        """Give worker and oncall the access rights of `streams.acls`, under default settings; again changes nothing."""
         if not self.cluster.secure:
             raise UserError("a cluster that is not secure has no access control: everybody may do everything")
-        admin: Any = importlib.import_module("confluent_kafka.admin")
-        entries = [
-            admin.AclBinding(
-                admin.ResourceType[kind],
-                name,
-                admin.ResourcePatternType.PREFIXED if prefix else admin.ResourcePatternType.LITERAL,
-                f"User:{user}",
-                "*",
-                admin.AclOperation[operation],
-                admin.AclPermissionType.ALLOW,
-            )
-            for user, kind, name, prefix, operations in GRANTS
-            for operation in operations
-        ]
-        connection = admin.AdminClient(self.client("admin"))
-        for done in connection.create_acls(entries).values():
-            done.result(30)
+        from streams.acls import bindings, rights
+        from streams.admin import Admin
+        from streams.settings import Settings
+
+        properties = self.client("admin")
+        found = bindings(rights(Settings(kafka=properties)), {user: f"User:{user}" for user in ("worker", "oncall")})
+        Admin(properties).create_acls(found)
 
     def __enter__(self) -> Self:
         try:
