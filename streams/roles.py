@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Message, TopicPartition
 
@@ -14,11 +14,12 @@ from aiops.signals import SECOND
 from streams import snapshots
 from streams.layout import Layout
 from streams.messages import raw_of, record_of
-from streams.records import Out, Refused
+from streams.records import Out, Record, Refused
+from streams.sender import Sender
 from streams.stragglers import Stragglers
 from streams.tasks.base import LogTask
 from streams.tasks.ingest import IngestTask, Progress
-from streams.worker import Saving, Worker
+from streams.worker import Saving
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class IngestRole:
             return False
         return task.said != (task.task.needed_from, task.task.progress)
 
-    def save(self, task: _Raw, worker: Worker[_Raw], place: TopicPartition) -> Saving:
+    def save(self, task: _Raw, worker: Committer, place: TopicPartition) -> Saving:
         """Commit, once everything that was made of the messages before has been acknowledged."""
         task.saved = time.monotonic()
         said = (task.task.needed_from, task.task.progress)
@@ -101,6 +102,15 @@ class IngestRole:
             yield worker.sender.mark()
             worker.commit(place, said[0], said[1].text())
             task.said = said
+
+
+class Committer(Protocol):
+    """Sends records and commits offsets: a worker."""
+
+    sender: Sender
+
+    def commit(self, place: TopicPartition, offset: int, metadata: str) -> None:
+        """Commit an offset."""
 
 
 TaskT = TypeVar("TaskT", bound=LogTask)
@@ -164,14 +174,19 @@ class LogRole(Generic[TaskT]):
 
     def take(self, task: Kept[TaskT], messages: list[Message]) -> Iterator[Out]:
         """What the task makes of the records."""
-        begun = time.process_time()
         for message in messages:
-            record = record_of(message)
-            try:
-                yield from task.task.handle(record)
-            except Refused as error:
-                log.error("%s: %s", task.task.name, error, extra={"partition": task.task.partition})
-        task.cost += time.process_time() - begun
+            yield from self.handled(task, record_of(message))
+
+    def handled(self, task: Kept[TaskT], record: Record) -> list[Out]:
+        """What the task makes of a record; one that cannot be read is logged and passed over."""
+        begun = time.process_time()
+        try:
+            return task.task.handle(record)
+        except Refused as error:
+            log.error("%s: %s", task.task.name, error, extra={"partition": task.task.partition})
+            return []
+        finally:
+            task.cost += time.process_time() - begun
 
     def beat(self, task: Kept[TaskT], idle: bool) -> Iterator[Out]:
         """Let go of sources that hold everybody up."""
@@ -190,7 +205,7 @@ class LogRole(Generic[TaskT]):
         dear = task.cost > max(self._replay_limit, 5 * task.saving_cost)
         return dear or (clock >= 0 and (task.clock < 0 or clock - task.clock >= self._every))
 
-    def save(self, task: Kept[TaskT], worker: Worker[Kept[TaskT]], place: TopicPartition) -> Saving:
+    def save(self, task: Kept[TaskT], worker: Committer, place: TopicPartition) -> Saving:
         """A snapshot: outputs acknowledged, then the parts, then the manifest."""
         if task.task.position <= task.position:
             return

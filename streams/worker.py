@@ -52,7 +52,7 @@ class Role(Protocol[TaskT]):
     def due(self, task: TaskT) -> bool:
         """Is it time to save the progress of the task?"""
 
-    def save(self, task: TaskT, worker: Worker[TaskT], place: TopicPartition) -> Saving:
+    def save(self, task: TaskT, worker: Any, place: TopicPartition) -> Saving:
         """Save the progress of a task."""
 
     def position(self, task: TaskT) -> int:

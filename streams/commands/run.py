@@ -1,0 +1,26 @@
+"""``aiops run``: a role of the engine on Kafka, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from streams.running import ROLES, supervise
+from streams.running import run as run_role
+from streams.settings import load
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.description = (
+        "Run a role until SIGTERM, which drains and saves progress; a second signal leaves at once.  Any number of "
+        "processes of a role share its partitions.  all: the four of them as processes of this one."
+    )
+    parser.add_argument("--role", required=True, choices=(*ROLES, "all"))
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="settings (docs/configuration.md)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it; returns the exit status."""
+    settings = load(args.config)
+    return supervise(args.config) if args.role == "all" else run_role(settings, args.role)

@@ -1,0 +1,239 @@
+"""The respond role: a Faust app of one agent.
+
+Faust delivers the findings; ``streams.guard`` sees to it that each is taken in once and in order, and
+``streams.tasks.respond`` is what becomes of it.  Faust keeps no state and sends nothing: its Tables drift at rebalances,
+and incidents go out through the producer that the other roles have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from streams import routing
+from streams.guard import Guard, log_reader, sending
+from streams.layout import Layout
+from streams.messages import headers_of
+from streams.public_versions import PublicVersions
+from streams.records import Record
+from streams.roles import Kept, LogRole
+from streams.sender import DeliveryError, Fence, Sender
+from streams.tasks.respond import RespondTask
+from streams.worker import Saving, WorkerError
+
+log = logging.getLogger(__name__)
+
+BEAT = 0.5  # seconds
+TRAILING = 2.0  # seconds without a delivery after which the end of the log is looked at
+
+
+class RespondApp:
+    """One process of the role.
+
+    Parameters
+    ----------
+    settings : Settings
+    role : LogRole
+        Opens and saves the tasks of the findings partitions.
+    """
+
+    name = "respond"
+
+    def __init__(
+        self, role: LogRole[RespondTask], layout: Layout, broker: dict[str, Any], consumer: dict[str, Any],
+        producer: dict[str, Any],
+    ) -> None:  # fmt: skip
+        self.role, self.layout = role, layout
+        self.session = float(consumer.get("session.timeout.ms", 10_000)) / 1000
+        self.fence = Fence(self.session)
+        self.sender = Sender(producer, self.fence)
+        self.guard = Guard(role, log_reader(consumer, role.topics[0]), sending(self.sender))
+        self.assigned: set[int] = set()
+        self.rebalances = 0
+        self.looped = time.monotonic()
+        self.versions = PublicVersions(layout.topic("incidents"), self._owns)
+        self._saving: dict[int, tuple[Saving, int]] = {}
+        self._delivered = time.monotonic()
+        self._lock = asyncio.Lock()
+        self._consumer = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False})
+        self._watch = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False})
+        self.app = self._app(broker)
+
+    def _app(self, broker: dict[str, Any]) -> Any:
+        app = faust.App(
+            self.role.group,
+            store="memory://",
+            datadir=tempfile.mkdtemp(prefix="aiops-respond-"),
+            topic_partitions=self.layout.findings,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            consumer_auto_offset_reset="earliest",
+            stream_wait_empty=False,
+            stream_buffer_maxsize=4096,
+            broker_max_poll_records=500,
+            broker_commit_interval=1.0,
+            broker_session_timeout=self.session,
+            broker_heartbeat_interval=max(1.0, self.session / 10),
+            broker_request_timeout=max(30.0, self.session * 2),
+            broker_max_poll_interval=300.0,
+            processing_guarantee="at_least_once",
+            web_enabled=False,
+            **broker,
+        )
+        topic = app.topic(
+            self.role.topics[0], partitions=self.layout.findings,
+            key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw",
+        )  # fmt: skip
+
+        async def respond(stream: Any) -> None:
+            async for event in stream.events():
+                await self._event(event.message)
+
+        app.agent(topic, concurrency=1, name="respond")(respond)
+        for beat in (self._beat, self._fenced):
+            app.task(self._every(beat))
+        for happened, do in (
+            (app.on_partitions_assigned, self._on_assigned),
+            (app.on_partitions_revoked, self._on_revoked),
+            (app.on_before_shutdown, self._on_shutdown),
+        ):
+            signal: Any = happened  # its type does not know coroutines
+            signal.connect(do)
+        self._topic = self.role.topics[0]
+        return app
+
+    # ---- records ------------------------------------------------------------------------------------------------------
+    async def _event(self, message: Any) -> None:
+        if message.partition not in self.assigned:
+            return  # of an assignment that is over
+        headers = message.headers or {}
+        pairs = headers.items() if isinstance(headers, dict) else headers
+        record = Record(message.offset, dict(pairs), message.value or b"")
+        self._delivered = time.monotonic()
+        await self._guarded(self.guard.deliver, message.partition, record)
+
+    async def _guarded(self, do: Any, *arguments: Any) -> None:
+        """Run what may wait for the broker beside the loop, one after the other; a failure ends the process."""
+        async with self._lock:
+            try:
+                await asyncio.to_thread(do, *arguments)
+            except (DeliveryError, WorkerError) as error:
+                log.error("%s", error)
+                os._exit(1)
+            except Exception:
+                log.exception("respond failed")
+                os._exit(1)
+
+    # ---- assignment ---------------------------------------------------------------------------------------------------
+    async def _on_assigned(self, _app: Any, assigned: Any, **_: Any) -> None:
+        mine = {tp.partition for tp in assigned if tp.topic == self._topic}
+        self.rebalances += 1
+        for partition in sorted(self.assigned - mine):
+            await self._guarded(self._give_up, partition)
+        self.assigned = mine
+        for partition in sorted(mine):
+            await self._guarded(self.guard.open, partition)
+        log.info("assigned", extra={"partitions": sorted(mine)})
+
+    async def _on_revoked(self, _app: Any, revoked: Any, **_: Any) -> None:
+        gone = {tp.partition for tp in revoked if tp.topic == self._topic}
+        self.assigned -= gone
+        for partition in sorted(gone):
+            await self._guarded(self._give_up, partition)
+        log.info("revoked", extra={"partitions": sorted(gone)})
+
+    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
+        partitions, self.assigned = sorted(self.assigned), set()
+        for partition in partitions:
+            await self._guarded(self._give_up, partition)
+        log.info("stopped", extra={"partitions": partitions})
+
+    def _give_up(self, partition: int) -> None:
+        kept = self.guard.kept.get(partition)
+        if kept is not None:
+            for mark in self._save(kept, partition):
+                if not self.sender.flush(self.session / 2) or not self.sender.acknowledged(mark):
+                    log.warning("progress was not saved in time", extra={"partition": partition})
+                    break
+        self._saving.pop(partition, None)
+        self.guard.drop(partition)
+
+    # ---- beat ---------------------------------------------------------------------------------------------------------
+    def _every(self, beat: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def again() -> None:
+            while not self.app.should_stop:
+                await beat()
+                await asyncio.sleep(BEAT)
+
+        return again
+
+    async def _fenced(self) -> None:
+        self.fence.poll()
+        self.looped = time.monotonic()
+
+    async def _beat(self) -> None:
+        await self._guarded(self._beaten)
+
+    def _beaten(self) -> None:
+        self.sender.pump()
+        self._follow()
+        now = time.monotonic()
+        for partition, kept in list(self.guard.kept.items()):
+            if now - self._delivered > TRAILING:
+                _, high = self._watch.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
+                if high > kept.task.position:
+                    self.guard.fill(partition, high)
+            self.sender.send(self.role.beat(kept, idle=False))
+            if partition not in self._saving and self.role.due(kept):
+                self._step_of(partition, self._save(kept, partition))
+            elif partition in self._saving and self.sender.acknowledged(self._saving[partition][1]):
+                self._step_of(partition, self._saving[partition][0])
+
+    def _step_of(self, partition: int, saving: Saving) -> None:
+        try:
+            self._saving[partition] = saving, next(saving)
+        except StopIteration:
+            self._saving.pop(partition, None)
+
+    def _save(self, kept: Kept[RespondTask], partition: int) -> Saving:
+        return self.role.save(kept, self, TopicPartition(self._topic, partition))
+
+    def commit(self, place: TopicPartition, offset: int, metadata: str) -> None:
+        """Faust commits by itself; the snapshot knows better."""
+
+    # ---- public topic -------------------------------------------------------------------------------------------------
+    def _owns(self, tenant: str, environment: str) -> bool:
+        place = routing.findings_partition(tenant, environment, self.layout.findings, self.layout.key)
+        return place in self.guard.kept
+
+    def _follow(self) -> None:
+        """Read what is new on the topic of incidents."""
+        topic = self.versions.topic
+        if not self._consumer.assignment():
+            partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+        while messages := self._consumer.consume(500, 0.0):
+            for message in messages:
+                if message.error() is None:
+                    again = self.versions.see(message.key(), message.value(), headers_of(message))
+                    if again is not None:
+                        log.warning("a newer version of an incident is written again: an older one came after it")
+                        self.sender.send([again])
+
+    # ---- life ---------------------------------------------------------------------------------------------------------
+    def run(self) -> int:
+        """Until a signal; returns the exit status."""
+        worker = faust.Worker(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        return 0
