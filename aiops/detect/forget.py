@@ -11,7 +11,7 @@ import numpy as np
 from aiops.detect.directory import Directory
 from aiops.detect.logs import LogDetector
 from aiops.detect.metrics import MetricDetector
-from aiops.detect.retention import Kept
+from aiops.detect.retention import LOOK_EVERY, Kept
 from aiops.detect.traces import TraceDetector
 
 # Of which evictions are counted.
@@ -26,9 +26,11 @@ def forget(
 ) -> None:
     """Window `window` (start, Unix ns) begins: drop the rows that are old, before anything of it is taken in."""
     rule = directory.begin(window)
-    full = directory.nearly_full or metrics.nearly_full or logs.nearly_full or traces.nearly_full
-    if not (rule.hourly or full):
-        return
+    if not rule.hourly:
+        if window % LOOK_EVERY:
+            return
+        if not (directory.nearly_full or metrics.nearly_full or logs.nearly_full or traces.nearly_full):
+            return
     metrics.tell_services()
     stays, edges, environments = directory.stays(rule)
     series, log_rows = metrics.stays(rule, stays), logs.stays(rule, stays)

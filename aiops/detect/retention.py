@@ -2,7 +2,7 @@
 
 Pods, deployments and names that hold data come and go for as long as the engine runs.  Every row of a table knows the window
 in which it was last seen; once an hour of event time those go that have not been seen for the retention of their table.  A
-table that is nearly full all the same gives up its oldest rows at once, but none that is still in use: what is learned
+table that is nearly full all the same gives up its oldest rows within a minute, but none that is still in use: what is learned
 about the living is worth more than room for the new.
 
 The rule knows event times and content alone: neither the order of arrival nor a restart changes what stays.  Rows that stay
@@ -27,6 +27,9 @@ LASTING = 26 * HOUR  # what a service's code decides: a daily job, even one that
 PLACES = 28 * HOUR  # environments: longer than their services, so that respond hears that these are gone
 ALIVE = 600 * SECOND  # seen so lately, a row is in use
 NEARLY_FULL, EASED = 7 / 8, 3 / 4  # share of a table's limit from which the oldest go, and down to which
+LOOK_EVERY = (
+    60 * SECOND
+)  # of event time: so often what is nearly full is looked through; it costs a pass over all tables
 WORTH = 1 / 32  # share of a limit below which nothing is gained by rebuilding a table
 
 I64 = NDArray[np.int64]
