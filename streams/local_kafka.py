@@ -130,6 +130,8 @@ class LocalKafka:
         path = jars(runtime)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(self.folder / "lock"):
+            if clusters.read(self.folder) not in (None, self.cluster):
+                raise UserError(f"another program has made a cluster in {self.folder} meanwhile: try again")
             missing = [node for node in self._nodes if node.pid is None]
             if not missing:
                 raise UserError(f"the local Kafka in {self.folder} runs already: {self.bootstrap}")

@@ -251,6 +251,13 @@ class TestFolder:
         with pytest.raises(UserError, match="holds something, but no Kafka cluster"):
             LocalKafka(folder=tmp_path)
 
+    def test_of_two_that_make_a_cluster_in_one_folder_the_second_does_not_break_the_first(self, tmp_path):
+        first, second = LocalKafka(folder=tmp_path / "k"), LocalKafka(folder=tmp_path / "k")
+        with first:
+            with pytest.raises(UserError, match="another program has made a cluster"):
+                second.start()
+            assert first.running == [1]
+
     def test_a_cluster_does_not_change_its_kind(self, tmp_path):
         with LocalKafka(folder=tmp_path / "k", secure=True):
             pass
