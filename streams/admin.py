@@ -146,7 +146,7 @@ class Admin:
                 failed.append(self.refused(answer.args[0], f"topic {name}"))
         if failed:
             raise UserError("; ".join(str(error) for error in failed))
-        self._settle(created)
+        self._settle([topic.topic for topic in new])
         return created
 
     def _settle(self, names: list[str]) -> None:

@@ -279,6 +279,7 @@ _AT = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 
 def _placed(said: str, lines: Mapping[str, int]) -> str:
     """What msgspec says, in the words of the file."""
+    said = re.sub(r"Object missing required field `(\w+)`", r"\1 is required", said)
     match = _AT.fullmatch(said)
     if match is None:
         return said

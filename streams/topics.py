@@ -185,6 +185,5 @@ def markdown(settings: Settings) -> str:
     """The table of ``docs/topics.md``."""
     lines = [[*COLUMNS, "what it holds"], ["---"] * (len(COLUMNS) + 1)]
     for topic in table(settings):
-        name, *cells = row(topic)
-        lines.append([f"`{name}`", *cells, topic.purpose])
+        lines.append([*row(topic), topic.purpose])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -56,11 +56,12 @@ def _create(settings: Settings, args: argparse.Namespace) -> int:
     from streams.topics import table
 
     admin, topics = _admin(settings), table(settings)
-    found = differences(admin, topics)
-    missing = {d.topic for d in found if d.mend == CREATE}
-    for name in admin.create(t for t in topics if t.name in missing):
+    missing = {d.topic for d in differences(admin, topics) if d.mend == CREATE}
+    created = admin.create(t for t in topics if t.name in missing)
+    for name in created:
         print(f"created {name}")
-    differing = [d for d in found if d.topic not in missing]
+    # Looked at again: a topic that somebody has just created may have seemed to be missing.
+    differing = differences(admin, [t for t in topics if t.name not in created])
     _report(differing)
     if any(d.fatal for d in differing):
         raise UserError("the set of sources was not written: the topics do not fit the configuration")
