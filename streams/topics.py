@@ -183,7 +183,6 @@ def row(topic: Topic) -> tuple[str, ...]:
 
 def markdown(settings: Settings) -> str:
     """The table of ``docs/topics.md``."""
-    lines = [[*COLUMNS, "what it holds"], ["---"] * (len(COLUMNS) + 1)]
-    for topic in table(settings):
-        lines.append([*row(topic), topic.purpose])
+    lines = [(*COLUMNS, "what it holds"), ("---",) * (len(COLUMNS) + 1)]
+    lines += [(*row(topic), topic.purpose) for topic in table(settings)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
