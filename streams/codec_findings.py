@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from aiops.findings import EDGE_TERMS, TERMS, Findings, Note
-from aiops.records import Anomaly
+from aiops.records import Anomaly, unix_ns
 from streams import codec_frame as frame
 
 
@@ -55,11 +55,21 @@ def _findings(b: FindingsBody) -> Findings:
     if b.time < 0:
         raise frame.CodecError(f"time {b.time} is before 1970")
     services, edges = len(b.services), len(b.edges)
+    known = {(name, term) for name in b.services for term in TERMS}
+    between = {(*edge, term) for edge in b.edges for term in EDGE_TERMS}
     for key, _, _ in b.notes:
-        if len(key) not in {2, 3}:
-            raise frame.CodecError(f"notes: {key} is the name of no term")
+        if key not in known and key not in between:
+            raise frame.CodecError(f"notes: {key} is no term of a service or an edge of these findings")
+    for anomaly in b.anomalies:
+        for time in (anomaly.onset, anomaly.window.start, anomaly.window.end):
+            try:
+                unix_ns(time)
+            except ValueError as error:
+                raise frame.CodecError(f"anomalies: {anomaly.anomaly_id}: {error}") from None
+    terms = frame.array("terms", b.terms, "<f8", services, len(TERMS))
+    frame.finite("terms", terms)
     return Findings(
-        b.tenant, b.environment, b.time, b.services, frame.array("terms", b.terms, "<f8", services, len(TERMS)),
+        b.tenant, b.environment, b.time, b.services, terms,
         frame.array("visits", b.visits, "<f8", services), frame.array("failed", b.failed, "<f8", services), b.edges,
         frame.array("edge_terms", b.edge_terms, "<f8", edges, len(EDGE_TERMS)), frame.array("calls", b.calls, "<f8", edges),
         {key: Note(statement, type_) for key, statement, type_ in b.notes}, b.anomalies, dict(b.totals),

@@ -126,11 +126,16 @@ def least(field: str, values: NDArray[Any], bound: int) -> None:
         raise CodecError(f"{field} holds {int(values.min())}, less than {bound}")
 
 
-def within(field: str, values: NDArray[Any], bound: int) -> None:
-    """Refuse values outside 0 .. `bound` - 1."""
-    least(field, values, 0)
-    if values.size and int(values.max()) >= bound:
-        raise CodecError(f"{field} holds {int(values.max())}, not below {bound}")
+def between(field: str, values: NDArray[Any], low: int, high: int) -> None:
+    """Refuse values outside `low` .. `high` - 1."""
+    if values.size and not low <= int(values.min()) <= int(values.max()) < high:
+        raise CodecError(f"{field} holds {int(values.min())} .. {int(values.max())}, not {low} .. {high - 1}")
+
+
+def finite(field: str, values: NDArray[np.float64]) -> None:
+    """Refuse infinities and NaN."""
+    if not bool(np.isfinite(values).all()):
+        raise CodecError(f"{field} holds a number that is not finite")
 
 
 def rising(field: str, values: NDArray[Any]) -> None:

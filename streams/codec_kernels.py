@@ -18,11 +18,9 @@ _U0, _U1, _U8 = np.uint64(0), np.uint64(1), np.uint64(8)
 def renumbered(codes: Any) -> Any:
     """Distinct codes (>= 0) in order of first sight, and the place of each row's code among them: int32 arrays."""
     n = len(codes)
-    size = 64
-    while size < 2 * n and size < 1 << 28:
+    size = 64  # most batches name few things: begin small and grow, so that the table stays in the cache
+    while size < 2 * n and size < 1024:
         size *= 2
-    # Most batches name few things: begin small and grow, so that the table stays in the cache.
-    size = min(size, 1024)
     table = np.full(size, -1, np.int32)
     distinct, out = np.empty(min(n, 512), np.int32), np.empty(n, np.int32)
     found = 0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.columns import EXPONENTIAL, KINDS
-from aiops.signals import CELL, MetricRows
+from aiops.signals import CELL, WINDOW, MetricRows
 from aiops.wire.buckets import GRID
 from aiops.wire.resources import Entity
 from aiops.wire.tables import Series, SeriesInfo
@@ -190,8 +190,8 @@ def _once(names: list[Any], place: I32) -> tuple[list[Any], I32]:
 
 
 # ---- decode -------------------------------------------------------------------------------------------------------------
-def metric_rows(body: MetricBody) -> MetricRows:
-    """The rows of a body.
+def metric_rows(body: MetricBody, window: int) -> MetricRows:
+    """The rows of a body, which are of the window that starts at `window` (Unix ns).
 
     Raises
     ------
@@ -223,10 +223,10 @@ def metric_rows(body: MetricBody) -> MetricRows:
         offsets = frame.offsets("metrics.bucket_lengths", body.bucket_lengths, n, len(buckets))
     else:
         offsets = np.zeros(n + 1, np.int64)
-    return MetricRows(series, np.arange(n, dtype=np.int32), _cells(body), offsets, buckets, table)
+    return MetricRows(series, np.arange(n, dtype=np.int32), _cells(body, window), offsets, buckets, table)
 
 
-def _cells(body: MetricBody) -> NDArray[np.void]:
+def _cells(body: MetricBody, window: int) -> NDArray[np.void]:
     plain = frame.truths("metrics.plain", body.plain, body.n)
     m = int(np.count_nonzero(plain))
     times, starts = (
@@ -242,9 +242,9 @@ def _cells(body: MetricBody) -> NDArray[np.void]:
     kernels.joined_cells(
         plain, times, values, counts, starts, rest, cells, cells.view(np.uint64).reshape(body.n, _WORDS)
     )
-    frame.least("metrics.cells: points", cells["points"], 0)
-    frame.least("metrics.cells: first_time", cells["first_time"], 0)
-    if bool((cells["first_time"] > cells["last_time"]).any()):
-        raise CodecError("metrics.cells: first_time is after last_time")
-    frame.least("metrics.cells: stale_time", cells["stale_time"], 0)
+    points, stale = cells["points"], cells["stale_time"]
+    frame.least("metrics.cells: points", points, 0)
+    for name in ("first_time", "last_time"):
+        frame.between(f"metrics.cells: {name}", cells[name][points > 0], window, window + WINDOW)
+    frame.between("metrics.cells: stale_time", stale[stale != 0], window, window + WINDOW)
     return cells

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from aiops.signals import LogRow, WindowRows
+from aiops.signals import END_OF_TIME, WINDOW, LogRow, WindowRows
 from streams import codec_frame as frame
 from streams.codec_metrics import MetricBody, metric_body, metric_rows
 from streams.codec_traces import TraceBody, trace_body, trace_rows
@@ -67,15 +67,15 @@ def decode_rows(data: bytes) -> WindowRows:
 
 
 def _rows(body: RowsBody) -> WindowRows:
-    if body.window < 0:
-        raise frame.CodecError(f"window {body.window} is before 1970")
+    if body.window < -WINDOW or body.window >= END_OF_TIME or body.window % WINDOW:
+        raise frame.CodecError(f"window {body.window} is not the start of one")
     return WindowRows(
         body.source,
         body.tenant,
         body.window,
         {(environment, signal): n for environment, signal, n in body.totals},
-        [metric_rows(part) for part in body.metrics],
-        _logs(body.logs) if body.logs is not None else [],
+        [metric_rows(part, body.window) for part in body.metrics],
+        _logs(body.logs, body.window) if body.logs is not None else [],
         trace_rows(body.traces) if body.traces is not None else None,
     )
 
@@ -95,7 +95,7 @@ def _integers(values: tuple[int, ...]) -> memoryview:
     return frame.raw(np.array(values, np.int64), "<i8")
 
 
-def _logs(b: LogsBody) -> list[LogRow]:
+def _logs(b: LogsBody, window: int) -> list[LogRow]:
     n = b.n
     frame.same("logs.shapes", len(b.shapes), n, "logs")
     frame.same("logs.exemplars", len(b.exemplars), n, "logs")
@@ -103,8 +103,9 @@ def _logs(b: LogsBody) -> list[LogRow]:
         name: frame.array(f"logs.{name}", getattr(b, name), "<i8", n)
         for name in ("lines", "errors", "severity", "exemplar_time")
     }
-    for name, column in numbers.items():
-        frame.least(f"logs.{name}", column, 0)
+    for name in ("lines", "errors"):
+        frame.least(f"logs.{name}", numbers[name], 0)
+    frame.between("logs.exemplar_time", numbers["exemplar_time"], window, window + WINDOW)
     services = [b.services[k] for k in frame.codes("logs.service", b.service, n, len(b.services)).tolist()]
     lines, errors, severity, times = (column.tolist() for column in numbers.values())
     columns = zip(services, b.shapes, lines, errors, severity, times, b.exemplars, strict=True)

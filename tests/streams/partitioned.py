@@ -1,0 +1,181 @@
+"""The engine with several partitions a topic: what crosses a topic is routed, encoded, cut into parts and read again.
+
+``python -m tests.streams.partitioned FOLDER [T,S,F ...]`` compares the last incidents of a recorded folder with those of
+``aiops.engine.Engine``, for these numbers of partitions of the traces, signals and findings topics.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from aiops.config import EngineConfig
+from aiops.detect.stage import Detect
+from aiops.engine import IDLE_AFTER, TICK
+from aiops.findings import Findings
+from aiops.incidents.stage import Output, Respond
+from aiops.ingest.stage import Ingest, IngestOutput, Message
+from aiops.recording import Recording
+from aiops.records import Incident, decode_change
+from aiops.signals import WindowRows
+from aiops.traces.assemble import Assemble
+from streams import codec, routing
+from streams.chunks import Joiner, split
+from tests.replaying import Order, in_order, last_incidents, replayed
+
+PART = 2_000  # bytes: so small that parts are common
+KEY = 0x5EED
+
+
+class PartitionedEngine:
+    """As ``aiops.engine.Engine``, with `traces` assemble, `signals` detect and `findings` respond instances."""
+
+    def __init__(self, sources: dict[str, str], traces: int, signals: int, findings: int) -> None:
+        self.config = EngineConfig()
+        self.signals = dict(sources)
+        tenant = self.config.tenant
+        telemetry = sorted(s for s, signal in sources.items() if signal != "changes")
+        changes = sorted(s for s, signal in sources.items() if signal == "changes")
+        traced = [s for s in telemetry if sources[s] != "metrics"]
+        partitions = [f"aiops.traces/{p}" for p in range(traces)] if traced else []
+        detects = [f"aiops.signals/{p}" for p in range(signals)]
+        self.ingest = {s: Ingest(s, sources[s], tenant) for s in telemetry}
+        self.assemble = [Assemble(name, traced, tenant) for name in partitions]
+        self.detect = {name: Detect([*telemetry, *partitions], tenant) for name in detects}
+        digest = self.config.digest()
+        self.respond = [Respond([*detects, *changes], config_hash=digest, tenant=tenant) for _ in range(findings)]
+        self.incidents: list[Incident] = []
+        self.sent: dict[str, int] = {}  # values of each kind that crossed a topic
+        self._joiners = {name: Joiner() for name in detects}
+        self._arrived = dict.fromkeys(sources, -1)
+
+    # ---- input, as the engine takes it ----------------------------------------------------------------------------------
+    def process(self, source: str, messages: list[Message]) -> None:
+        start = 0
+        for i, message in enumerate(messages):
+            last = messages[i - 1].arrival if i else self._arrived[source]
+            if message.arrival - last > IDLE_AFTER:
+                self._take(source, messages[start:i])
+                self._clock(source, message.arrival // TICK * TICK - IDLE_AFTER)
+                start = i
+        self._take(source, messages[start:])
+
+    def idle(self, arrival: int) -> None:
+        for source, last in self._arrived.items():
+            if arrival - last > IDLE_AFTER:
+                self._clock(source, arrival // TICK * TICK - IDLE_AFTER)
+
+    def end(self, arrival: int) -> None:
+        for source in self.signals:
+            self._clock(source, arrival // TICK * TICK + self.config.drain)
+
+    def _take(self, source: str, messages: list[Message]) -> None:
+        if not messages:
+            return
+        self._arrived[source] = max(self._arrived[source], messages[-1].arrival)
+        if self.signals[source] != "changes":
+            self._ingested(source, self.ingest[source].process(messages))
+            return
+        for message in messages:
+            change = decode_change(message.value)
+            place = routing.findings_partition(self.config.tenant, change.environment, len(self.respond), KEY)
+            self.respond[place].change(source, message.offset, change, message.arrival)
+        self._clock(source, messages[-1].arrival - 1)
+
+    def _clock(self, source: str, clock: int) -> None:
+        if self.signals[source] == "changes":
+            for respond in self.respond:
+                self._responded(respond.advance(source, clock))
+        else:
+            self._ingested(source, self.ingest[source].advance(clock))
+
+    # ---- across the topics ----------------------------------------------------------------------------------------------
+    def _ingested(self, source: str, out: IngestOutput) -> None:
+        for rows in out.rows:
+            self._rows(rows)
+        if self.assemble and self.signals[source] != "metrics":
+            if out.items is not None:
+                for p, items in enumerate(routing.split_items(out.items, len(self.assemble), KEY)):
+                    if items is not None:
+                        self._count("items")
+                        self.assemble[p].process(codec.decode_items(codec.encode_items(items)))
+            for assemble in self.assemble:
+                assembled = assemble.advance(source, out.clock)
+                for rows in assembled.rows:
+                    self._rows(rows)
+                self._detected(assemble.source, assembled.clock)
+        self._detected(source, out.clock)
+
+    def _rows(self, rows: WindowRows) -> None:
+        for name, part in zip(self.detect, routing.split_rows(rows, len(self.detect), KEY), strict=True):
+            for headers, value in split(codec.encode_rows(part), PART):
+                self._count("parts" if headers else "rows")
+                whole = self._joiners[name].add((rows.source, rows.window), dict(headers), value)
+                if whole is not None:
+                    self.detect[name].process(codec.decode_rows(whole))
+
+    def _detected(self, source: str, clock: int) -> None:
+        for name, detect in self.detect.items():
+            for found in detect.advance(source, clock):
+                self._found(name, found)
+            joiner = self._joiners[name]
+            joiner.forget([key for key in joiner if key[1] < detect.done_until])
+            for respond in self.respond:
+                self._responded(respond.advance(name, detect.clock))
+
+    def _found(self, name: str, found: Findings) -> None:
+        self._count("findings")
+        place = routing.findings_partition(found.tenant, found.environment, len(self.respond), KEY)
+        self.respond[place].process(name, [codec.decode_findings(codec.encode_findings(found))])
+
+    def _responded(self, out: Output) -> None:
+        self.incidents.extend(out.incidents)
+
+    def _count(self, kind: str) -> None:
+        self.sent[kind] = self.sent.get(kind, 0) + 1
+
+
+def partitioned(
+    sources: dict[str, str], order: Order, batch: int, numbers: tuple[int, int, int], ticks: bool = True
+) -> bytes:
+    """The last incidents, taken in as ``tests.replaying.replayed`` does; `numbers` of partitions."""
+    engine = PartitionedEngine(sources, *numbers)
+    for chunk in _chunks(order, batch):
+        together: dict[str, list[Message]] = {}
+        for source, message in chunk:
+            together.setdefault(source, []).append(message)
+        for source, messages in together.items():
+            engine.process(source, messages)
+        if ticks:
+            engine.idle(chunk[-1][1].arrival)
+    engine.end(max(message.arrival for _, message in order))
+    assert all(engine.sent.get(kind, 0) for kind in ("rows", "parts", "findings")), engine.sent
+    return last_incidents(engine.incidents)
+
+
+def _chunks(order: Order, batch: int) -> Iterator[Order]:
+    for start in range(0, len(order), batch):
+        yield order[start : start + batch]
+
+
+def main(folder: str, cases: list[str]) -> int:
+    sources, order = in_order(Recording(Path(folder)))
+    expected = replayed(sources, order, 64, ticks=True)
+    sys.stdout.write(
+        f"{hashlib.sha256(expected).hexdigest()[:16]} {len(expected.splitlines())} incidents, one partition\n"
+    )
+    different = 0
+    for case in cases or ["1,1,1", "4,4,2", "3,5,1"]:
+        traces, signals, findings = (int(n) for n in case.split(","))
+        got = partitioned(sources, order, 64, (traces, signals, findings))
+        different += got != expected
+        sys.stdout.write(
+            f"{hashlib.sha256(got).hexdigest()[:16]} {case} {'as above' if got == expected else 'DIFFERENT'}\n"
+        )
+    return different
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
