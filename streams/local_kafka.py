@@ -27,6 +27,7 @@ START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 
 _KAFKA, _FORMAT = "kafka.Kafka", "kafka.tools.StorageTool"
+_ARGUMENTS = "format.arguments"
 # Short lives on small machines: one collector thread, no optimising compiler.
 _JVM = ("-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
 
@@ -237,6 +238,7 @@ class LocalKafka:
         formatting = []
         for node in missing:
             node.folder.mkdir(exist_ok=True)
+            (node.folder / _ARGUMENTS).unlink(missing_ok=True)  # a start that was interrupted left its passwords
             node.properties.write_text(
                 clusters.server_properties(self.cluster, self.folder, node.number, self._properties)
             )
@@ -245,7 +247,7 @@ class LocalKafka:
         failed = ""
         for node, process in formatting:  # all of them are waited for, whatever the first says
             said = process.communicate()[0].decode(errors="replace")
-            (node.folder / "format.arguments").unlink()
+            (node.folder / _ARGUMENTS).unlink()
             if process.returncode:
                 shutil.rmtree(node.folder / "data", ignore_errors=True)
                 reasons = (
@@ -261,8 +263,8 @@ class LocalKafka:
         arguments += ["--initial-controllers", self.cluster.voters]
         for user, password in self.cluster.passwords.items():
             arguments += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
-        clusters.private(node.folder / "format.arguments", "\n".join(arguments) + "\n")
-        command = [*program, _FORMAT, "format", f"@{node.folder / 'format.arguments'}"]
+        clusters.private(node.folder / _ARGUMENTS, "\n".join(arguments) + "\n")
+        command = [*program, _FORMAT, "format", f"@{node.folder / _ARGUMENTS}"]
         return subprocess.Popen(  # noqa: S603 - the Java that was found, and our arguments
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -287,7 +289,7 @@ def _agreeing(
 ) -> clusters.Cluster:
     """Return the folder's cluster, or a new one; an error where the folder holds something else."""
     if found is None:
-        if folder.is_dir() and {path.name for path in folder.iterdir()} - {"lock", "certs"} - _USER_FILES:
+        if folder.is_dir() and {path.name for path in folder.iterdir()} - _UNFINISHED:
             raise UserError(f"{folder} holds something, but no Kafka cluster: choose an empty folder")
         return clusters.draw(nodes, secure, port)
     asked = (nodes, secure, found.client_ports[0] if port is None else port)
@@ -299,7 +301,8 @@ def _agreeing(
     return found
 
 
-_USER_FILES = {f"{user}.yaml" for user in clusters.USERS}  # a start that was interrupted leaves such
+# What a first start leaves that was interrupted before there was a cluster.
+_UNFINISHED = {"lock", "certs", "cluster.json.new", *(f"{user}.yaml" for user in clusters.USERS)}
 
 
 def _kind(nodes: int, secure: bool, port: int) -> str:

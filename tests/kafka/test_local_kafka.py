@@ -264,6 +264,15 @@ class TestFolder:
         with pytest.raises(UserError, match=r"holds a secure cluster of 1 node on port \d+, not a cluster of 3 nodes"):
             LocalKafka(folder=tmp_path / "k", nodes=3)
 
+    def test_a_first_start_that_was_interrupted_can_be_repeated(self, tmp_path):
+        for name in ("lock", "admin.yaml", "cluster.json.new"):
+            (tmp_path / name).write_text("")
+        (tmp_path / "certs").mkdir()
+        (tmp_path / "certs" / "ca.key").write_text("half a key")
+        with LocalKafka(folder=tmp_path, secure=True) as kafka:
+            assert kafka.running == [1]
+        assert not (tmp_path / "certs" / "ca.key").exists()
+
     def test_a_name_that_kafka_would_split_is_refused(self, tmp_path):
         with pytest.raises(UserError, match="comma"):
             LocalKafka(folder=tmp_path / "a,b")
