@@ -156,8 +156,8 @@ def server_properties(cluster: Cluster, folder: Path, node: int, extra: Mapping[
         "controller.quorum.bootstrap.servers": ",".join(f"{HOST}:{port}" for port in cluster.controller_ports),
         "controller.listener.names": "CONTROLLER",
         "log.dirs": str(folder / f"node-{node}" / "data"),
-        "auto.create.topics.enable": "false",
-        "log.retention.ms": "-1",  # a recorded day has timestamps of long ago and would be deleted at once  # a misspelt topic is an error, not a topic
+        "auto.create.topics.enable": "false",  # a misspelt topic is an error, not a topic
+        "log.retention.ms": "-1",  # a recorded day bears the timestamps of that day, and would be deleted at once
         "num.partitions": "4",
         "default.replication.factor": str(copies),
         "min.insync.replicas": str(in_sync),
