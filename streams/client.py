@@ -28,7 +28,7 @@ from aiops.records import (
     decode_incident,
     decode_notice,
 )
-from streams.clients_common import PATIENCE, Connection
+from streams.clients_common import PATIENCE, Connection, NoAnswerError
 from streams.settings import Settings
 
 Record = TypeVar("Record")
@@ -181,8 +181,7 @@ class Reader(Generic[Record]):
             self._unstored = None
         if self.group is None and time.monotonic() - reading.looked > _GROWTH:
             reading.looked = time.monotonic()
-            # A cluster that does not answer now is asked again later; poll says it if the topic is gone.
-            with contextlib.suppress(UserError):
+            with contextlib.suppress(NoAnswerError):  # it is asked again later
                 self._assign_new(first=False)
         message = reading.consumer.poll(timeout)
         if message is None or _empty(message, reading.connection):
@@ -279,7 +278,8 @@ class Reader(Generic[Record]):
         try:
             found: Any = reading.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=PATIENCE)
         except KafkaException as error:
-            raise reading.connection.failed(f"topic {self.topic!r} cannot be read", error) from None
+            failed = reading.connection.failed(f"topic {self.topic!r} cannot be read", error)
+            raise (NoAnswerError(failed) if error.args[0].retriable() else failed) from None
         low, high = found if found is not None else (OFFSET_INVALID, OFFSET_INVALID)
         if low < 0 or high < 0:
             raise UserError(f"topic {self.topic!r}: no answer about partition {partition}")

@@ -21,6 +21,10 @@ _silent.addHandler(logging.NullHandler())
 _silent.propagate = False  # librdkafka's own lines would stand between those of the command
 
 
+class NoAnswerError(UserError):
+    """The cluster does not answer; it may later."""
+
+
 class Connection:
     """A client and what it complained about last: a failed request says that it failed, but not why.
 
@@ -53,14 +57,15 @@ class Connection:
 
         Raises
         ------
+        NoAnswerError
         UserError
-            The cluster does not answer, or has no such topic, or does not let us see it.
+            The cluster has no such topic, or does not let us see it.
         """
         try:
             found = self.client.list_topics(topic, timeout=PATIENCE).topics[topic]
         except KafkaException as error:
             servers = self._properties.get("bootstrap.servers", "")
-            raise self.failed(f"no answer from Kafka at {servers}", error) from None
+            raise NoAnswerError(self.failed(f"no answer from Kafka at {servers}", error)) from None
         if found.error is not None:
             if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise UserError(f"topic {topic!r} does not exist: aiops topics create makes it")

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.logs.v1 import logs_pb2
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from aiops.wire import json_schema as js
 from aiops.wire.json_values import (
@@ -28,6 +28,11 @@ from aiops.wire.json_values import (
     unsigned_list,
     write,
 )
+
+# Their stubs let enums have the numbers of this release only, and fields no None, which leaves them out.
+LogRecord: Any = logs_pb2.LogRecord
+Span: Any = trace_pb2.Span
+Metric: Any = pb.Metric
 
 _INT64 = (-(1 << 63), 1 << 63)
 _NUMBERS, _POINTS = ("gauge", "sum"), 1  # field number of the points in each kind of metric
@@ -66,7 +71,7 @@ _ATTRIBUTES = {
         pb.ExponentialHistogramDataPoint, pb.SummaryDataPoint,
     )
 }  # fmt: skip
-_DATA = {kind: number_of(pb.Metric, kind) for kind in _KINDS}
+_DATA = {kind: number_of(Metric, kind) for kind in _KINDS}
 _BODY, _EVENTS, _LINKS = number_of(LogRecord, "body"), number_of(Span, "events"), number_of(Span, "links")
 
 
@@ -85,7 +90,7 @@ class Items:
         if x is None:
             return b""
         message = InstrumentationScope(
-            name=x.name, version=x.version, dropped_attributes_count=_unread32(x.dropped_attributes_count)
+            name=x.name or "", version=x.version or "", dropped_attributes_count=_unread32(x.dropped_attributes_count)
         )
         return self._with(message, x.attributes)
 
@@ -127,7 +132,9 @@ class Items:
             flags=_unread32(x.flags),
         )
         if (status := x.status) is not None:
-            message.status.CopyFrom(Status(code=signed32(status.code, ""), message=status.message))
+            message.status.SetInParent()
+            message.status.code = signed32(status.code, "")
+            message.status.message = status.message or ""
         out = self._with(message, x.attributes)
         for event in x.events or ():
             about = Span.Event(time_unix_nano=unsigned(event.time_unix_nano, ""), name=event.name)
@@ -145,7 +152,7 @@ class Items:
 
         Protobuf holds one kind of data a metric, JSON may name several: each becomes a metric of the same name.
         """
-        about = pb.Metric(name=x.name, description=x.description, unit=x.unit).SerializeToString()
+        about = Metric(name=x.name, description=x.description, unit=x.unit).SerializeToString()
         out = []
         for kind in _KINDS:
             if (data := getattr(x, kind)) is None:
@@ -210,7 +217,7 @@ def _settings(kind: str, data: Any) -> bytes:
         settings["aggregation_temporality"] = signed32(data.aggregation_temporality, "")
     if kind == "sum":
         settings["is_monotonic"] = bool(data.is_monotonic)
-    message = pb.Metric()
+    message = Metric()
     getattr(message, kind).MergeFrom(type(getattr(message, kind))(**settings))
     out: bytes = getattr(message, kind).SerializeToString()
     return out

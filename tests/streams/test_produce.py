@@ -7,6 +7,7 @@ import json
 import random
 from collections import Counter
 from itertools import islice
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -56,113 +57,125 @@ def assert_the_same(signal, lines, partitions=4, limit=LIMIT):
 
 
 # ---- requests that hypothesis makes -----------------------------------------------------------------------------------
-def rarely(bad, good):
-    """Mostly what is right."""
-    return st.one_of(*[good] * 12, bad)
-
-
-numbers = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 2**63).map(str), st.none(), st.just(0))
-whole = rarely(st.sampled_from([-1, 2**64, "1.5", "", "x", True]), numbers)
-small = rarely(st.sampled_from([-(2**31) - 1, 2**31, "a"]), st.one_of(st.integers(-(2**31), 2**31 - 1), st.none()))
-doubles = rarely(
-    st.sampled_from(["", "1e", "inf", "0x1"]),
-    st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["NaN", "-Infinity", "1e5", 7])),
-)
-texts = st.one_of(st.text(max_size=6), st.sampled_from(["\x00", "a" * 300, "\N{GRINNING FACE}"]))
-signed = rarely(
-    st.sampled_from([2**63, "1_0", 1.5]),
-    st.integers(-(2**63), 2**63 - 1).flatmap(lambda n: st.sampled_from([n, str(n)])),
-)
-
-
-def identifier(digits):
-    right = st.one_of(st.text("0123456789abcdefABCDEF", min_size=digits, max_size=digits), st.sampled_from(["", None]))
-    return rarely(st.sampled_from(["abc", "0" * digits, "zz" * (digits // 2), " " * digits]), right)
-
-
 def some(**fields):
     """An object with some of the fields."""
     return st.fixed_dictionaries({}, optional=fields)
 
 
-any_value = st.deferred(
-    lambda: some(
-        stringValue=texts,
-        boolValue=st.booleans(),
-        intValue=signed,
-        doubleValue=doubles,
-        bytesValue=rarely(st.just("*"), st.sampled_from(["", "AQID"])),
-        arrayValue=some(values=st.lists(any_value, max_size=2)),
-        kvlistValue=some(values=st.lists(some(key=texts, value=any_value), max_size=2)),
+def requests_of(signal, wrong):
+    """Requests, `wrong` ones with a value here and there that OTLP does not allow."""
+
+    def rarely(bad, good):
+        return st.one_of(*[good] * 60, st.sampled_from(bad)) if wrong else good
+
+    def identifier(digits):
+        right = st.one_of(
+            st.text("0123456789abcdefABCDEF", min_size=digits, max_size=digits), st.sampled_from(["", None])
+        )
+        return rarely(["abc", "zz" * (digits // 2), " " * digits], st.one_of(right, st.just("0" * digits)))
+
+    def data(points, **more):
+        return st.fixed_dictionaries({"dataPoints": st.lists(points, min_size=1, max_size=3)}, optional=more)
+
+    texts = st.one_of(st.text(max_size=6), st.sampled_from(["\x00", "a" * 300, "\N{GRINNING FACE}"]))
+    numbers = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 2**63).map(str), st.none(), st.just(0))
+    whole = rarely([-1, 2**64, "1.5", "", "x", True], numbers)
+    unread = st.one_of(numbers, st.sampled_from([-1, 2**32, "x", "1.5"]))  # by the engine: no reason to refuse
+    small = rarely(
+        [-(2**31) - 1, 2**31, "a"], st.one_of(st.integers(-(2**31), 2**31 - 1), st.none(), st.sampled_from([2, 3]))
     )
-)
-keys = st.one_of(st.sampled_from(["service.name", "http.status_code", "host.name", "peer.service", None]), texts)
-attributes = st.one_of(st.none(), st.lists(some(key=keys, value=any_value), max_size=3))
-resource = st.one_of(st.none(), some(attributes=attributes, droppedAttributesCount=whole))
-scope = st.one_of(st.none(), some(name=texts, version=texts, attributes=attributes, droppedAttributesCount=whole))
+    bits = rarely([-1, 2**32, "a"], st.one_of(st.integers(0, 2**32 - 1), st.sampled_from([0, 1, "1", None])))
+    finite = st.one_of(
+        st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["NaN", "-Infinity", "1e5", 7])
+    )
+    doubles = rarely(["", "1e", "inf", "0x1"], finite)
+    unread_doubles = st.one_of(finite, st.sampled_from(["", "inf"]))
+    signed = rarely(
+        [2**63, "1_0", 1.5], st.integers(-(2**63), 2**63 - 1).flatmap(lambda n: st.sampled_from([n, str(n)]))
+    )
+    any_value = st.deferred(
+        lambda: some(
+            stringValue=texts,
+            boolValue=st.booleans(),
+            intValue=signed,
+            doubleValue=doubles,
+            bytesValue=rarely(["*"], st.sampled_from(["", "AQID"])),
+            arrayValue=some(values=st.lists(any_value, max_size=2)),
+            kvlistValue=some(values=st.lists(some(key=texts, value=any_value), max_size=2)),
+        )
+    )
+    keys = st.one_of(st.sampled_from(["service.name", "http.status_code", "host.name", "peer.service", None]), texts)
+    attributes = st.one_of(st.none(), st.lists(some(key=keys, value=any_value), max_size=2))
+    resource = st.one_of(st.none(), some(attributes=attributes, droppedAttributesCount=bits))
+    scope = st.one_of(st.none(), some(name=texts, version=texts, attributes=attributes, droppedAttributesCount=unread))
+    trace = st.one_of(st.sampled_from(TRACES), identifier(32))
+    if signal == "logs":
+        groups, scopes, members = "resourceLogs", "scopeLogs", "logRecords"
+        member = some(
+            timeUnixNano=whole, observedTimeUnixNano=whole, severityNumber=small, severityText=texts, body=any_value,
+            attributes=attributes, droppedAttributesCount=unread, flags=unread, traceId=trace, spanId=identifier(16),
+            eventName=texts,
+        )  # fmt: skip
+    elif signal == "traces":
+        groups, scopes, members = "resourceSpans", "scopeSpans", "spans"
+        event = some(timeUnixNano=whole, name=texts, attributes=attributes)
+        link = some(traceId=identifier(32), spanId=identifier(16), attributes=attributes)
+        member = some(
+            traceId=trace, spanId=identifier(16), parentSpanId=identifier(16), name=texts, kind=small, traceState=texts,
+            startTimeUnixNano=whole, endTimeUnixNano=whole, attributes=attributes, flags=unread,
+            status=st.one_of(st.none(), some(code=small, message=texts)),
+            events=st.lists(event, max_size=2), links=st.lists(link, max_size=2),
+        )  # fmt: skip
+    else:
+        groups, scopes, members = "resourceMetrics", "scopeMetrics", "metrics"
+        counts = st.lists(whole.filter(lambda n: n is not None), max_size=4)
+        common = {"timeUnixNano": whole, "startTimeUnixNano": whole, "attributes": attributes, "flags": bits}
+        distribution = {**common, "count": whole, "sum": doubles, "min": unread_doubles, "max": unread_doubles}
+        numeric = some(**common, asDouble=doubles, asInt=signed)
+        buckets = some(offset=small, bucketCounts=counts)
+        bounds = st.lists(doubles, max_size=3)
+        exponential = {
+            "scale": st.integers(-10, 20), "zeroCount": whole, "positive": buckets, "negative": buckets,
+        }  # fmt: skip
+        quantile = some(quantile=unread_doubles, value=unread_doubles)
+        member = some(
+            name=texts, unit=texts, description=texts,
+            gauge=data(numeric),
+            sum=data(numeric, aggregationTemporality=small, isMonotonic=st.booleans()),
+            histogram=data(
+                some(**distribution, bucketCounts=counts, explicitBounds=bounds), aggregationTemporality=small
+            ),
+            exponentialHistogram=data(some(**distribution, **exponential), aggregationTemporality=small),
+            summary=data(some(**distribution, quantileValues=st.lists(quantile, max_size=2))),
+        )  # fmt: skip
+    inner = st.fixed_dictionaries(
+        {members: st.lists(member, min_size=1, max_size=3)}, optional={"scope": scope, "schemaUrl": texts}
+    )
+    outer = st.fixed_dictionaries(
+        {scopes: st.lists(inner, min_size=1, max_size=2)}, optional={"resource": resource, "schemaUrl": texts}
+    )
+    made = st.fixed_dictionaries({groups: st.lists(outer, min_size=1, max_size=2)})
+    return made.map(lambda request: json.dumps(request).encode())
+
+
 TRACES = ["8b51e36eaee3265bec099d0c5c63fd37", "00000000000000000000000000000001", "0" * 32]
-trace = st.one_of(st.sampled_from(TRACES), identifier(32))
-log = some(
-    timeUnixNano=whole, observedTimeUnixNano=whole, severityNumber=small, severityText=texts, body=any_value,
-    attributes=attributes, droppedAttributesCount=whole, flags=whole, traceId=trace, spanId=identifier(16), eventName=texts,
-)  # fmt: skip
-span = some(
-    traceId=trace, spanId=identifier(16), parentSpanId=identifier(16), name=texts, kind=small, traceState=texts,
-    startTimeUnixNano=whole, endTimeUnixNano=whole, attributes=attributes, flags=whole,
-    status=st.one_of(st.none(), some(code=small, message=texts)),
-    events=st.lists(some(timeUnixNano=whole, name=texts, attributes=attributes), max_size=2),
-    links=st.lists(some(traceId=identifier(32), spanId=identifier(16), attributes=attributes), max_size=2),
-)  # fmt: skip
-counts = st.lists(whole.filter(lambda n: n is not None), max_size=4)
-common = {"timeUnixNano": whole, "startTimeUnixNano": whole, "attributes": attributes, "flags": small}
-distribution = {**common, "count": whole, "sum": doubles, "min": doubles, "max": doubles}
-number_points = some(**common, asDouble=doubles, asInt=signed)
-buckets = some(offset=small, bucketCounts=counts)
+MANY = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def data(points, **more):
-    return some(dataPoints=st.lists(points, max_size=3), **more)
-
-
-metric = some(
-    name=texts, unit=texts, description=texts,
-    gauge=data(number_points),
-    sum=data(number_points, aggregationTemporality=small, isMonotonic=st.booleans()),
-    histogram=data(
-        some(**distribution, bucketCounts=counts, explicitBounds=st.lists(doubles, max_size=3)),
-        aggregationTemporality=small,
-    ),
-    exponentialHistogram=data(
-        some(**distribution, scale=st.integers(-10, 20), zeroCount=whole, positive=buckets, negative=buckets),
-        aggregationTemporality=small,
-    ),
-    summary=data(some(**distribution, quantileValues=st.lists(some(quantile=doubles, value=doubles), max_size=2))),
-)  # fmt: skip
-
-
-def requests(groups, scopes, members, member):
-    inner = st.lists(some(scope=scope, schemaUrl=texts, **{members: st.lists(member, max_size=3)}), max_size=2)
-    outer = some(resource=resource, schemaUrl=texts, **{scopes: inner})
-    return st.fixed_dictionaries({groups: st.lists(outer, max_size=3)}).map(lambda made: json.dumps(made).encode())
-
-
-REQUESTS = {
-    "logs": requests("resourceLogs", "scopeLogs", "logRecords", log),
-    "traces": requests("resourceSpans", "scopeSpans", "spans", span),
-    "metrics": requests("resourceMetrics", "scopeMetrics", "metrics", metric),
-}
-MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("wrong", [False, True], ids=["right", "wrong"])
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_the_messages_of_any_request_hold_what_it_holds_and_what_is_refused_goes_as_it_stands(signal, partitions):
+def test_the_messages_of_any_request_hold_what_it_holds_and_what_is_refused_goes_as_it_stands(signal, wrong):
+    seen: Counter[str] = Counter()
+
     @MANY
-    @given(st.lists(REQUESTS[signal], max_size=3))
-    def check(lines):
-        assert_the_same(signal, lines, partitions)
+    @given(st.lists(requests_of(signal, wrong), min_size=1, max_size=2), st.sampled_from([1, 3]))
+    def check(lines, partitions):
+        for part in assert_the_same(signal, lines, partitions):
+            seen["refused" if part.refused else "items"] += 1
 
     check()
+    assert seen["items"] > (10 if wrong else 80)
+    assert (seen["refused"] > 5) is wrong
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
@@ -280,6 +293,7 @@ def test_what_belongs_to_no_trace_goes_to_the_partition_of_its_resource_in_whate
         made = {"resource": {"attributes": attributes}, "scopeLogs": [{"logRecords": [{}, {"traceId": "0" * 32}]}]}
         found += Split("logs", 64).parts(json.dumps({"resourceLogs": [made]}).encode())
     assert len({(p.key, p.partition) for p in found}) == 1
+    assert found[0].key is not None
     assert partition_of(found[0].key, 64) == found[0].partition
     spread = {Split("metrics", 8).parts(gauges(f"service-{i}"))[0].partition for i in range(60)}
     assert spread == set(range(8))
@@ -359,7 +373,7 @@ def test_changes_go_as_they_stand_to_the_partition_of_their_service():
 
 @pytest.mark.parametrize(("depth", "as_it_stands"), [(40, False), (60, True), (120, True)])
 def test_what_is_nested_deeper_than_protobuf_is_read_goes_as_it_stands(depth, as_it_stands):
-    value = {"stringValue": "x"}
+    value: dict[str, Any] = {"stringValue": "x"}
     for _ in range(depth):
         value = {"arrayValue": {"values": [value]}}
     line = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": value}]}]}]}).encode()
