@@ -70,7 +70,7 @@ def log_rows() -> tuple[list[WindowRows], int]:
     logs = [
         LogRow(
             "production", f"shop/service-{k % SERVICES:02d}", row.format(k // SERVICES).encode(), 1 + k % 700, k % 3,
-            9 + k % 2 * 8, payloads.T0 + k * 7_919_000, line.format(k // SERVICES),
+            9 + k % 2 * 8, payloads.T0 + k * 1_900_000, line.format(k // SERVICES),
         )
         for k in range(LOG_ROWS)
     ]  # fmt: skip
