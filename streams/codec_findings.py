@@ -55,10 +55,9 @@ def _findings(b: FindingsBody) -> Findings:
     if b.time < 0:
         raise frame.CodecError(f"time {b.time} is before 1970")
     services, edges = len(b.services), len(b.edges)
-    known = {(name, term) for name in b.services for term in TERMS}
-    between = {(*edge, term) for edge in b.edges for term in EDGE_TERMS}
+    of = {**{(name,): TERMS for name in b.services}, **dict.fromkeys(b.edges, EDGE_TERMS)}
     for key, _, _ in b.notes:
-        if key not in known and key not in between:
+        if not key or key[-1] not in of.get(key[:-1], ()):
             raise frame.CodecError(f"notes: {key} is no term of a service or an edge of these findings")
     for anomaly in b.anomalies:
         for time in (anomaly.onset, anomaly.window.start, anomaly.window.end):
