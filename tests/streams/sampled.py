@@ -73,7 +73,7 @@ def _reversed(value: Any) -> Any:
     return [_reversed(v) for v in reversed(value)] if isinstance(value, list) else value
 
 
-def ingested(signal: str, body: Any) -> Any:
+def ingested(signal: str, body: Any) -> tuple[list[WindowRows], TraceItems | None]:
     """What ingest makes of one OTLP/JSON request: (rows, items)."""
     ingest = Ingest("otlp/0", signal)
     done = ingest.process([Message(0, T + WINDOW, json.dumps(body).encode())])
