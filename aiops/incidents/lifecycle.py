@@ -35,10 +35,10 @@ class Policy:
     symptom: float = 0.5  # share of the first cause's score below which a service is a symptom of it
     close: float = 2.5
     confirm: int = 30 * SECOND
-    confirm_slow: int = 60 * SECOND  # where nothing but slowness is seen: much that is slow heals by itself
-    lasting: int = (
-        100 * SECOND
-    )  # at `open`, in all; weaker evidence counts by its part above `close`, and what is below is taken off
+    # Where nothing but slowness is seen: much that is slow heals by itself, and stays in what detect counts for 120 s.
+    confirm_slow: int = 120 * SECOND
+    # At `open`, in all; weaker evidence counts by its part above `close`, and what is below is taken off.
+    lasting: int = 120 * SECOND
     quiet: int = 60 * SECOND
     cool: int = 60 * SECOND  # after closing, the same neighbourhood opens nothing
     longest: int = 900 * SECOND
@@ -106,9 +106,7 @@ class Lifecycle:
         self.closed: list[Case] = []
         self._since: dict[int, int] = {}  # service -> since when its neighbourhood is strong
         self._failed: set[int] = set()  # those of them in whose neighbourhood anything failed since then
-        self._sums: dict[
-            int, tuple[int, float]
-        ] = {}  # service -> since when, and to how many ns at `open`, its evidence adds up
+        self._sums: dict[int, tuple[int, float]] = {}  # service -> since when, and to what, its evidence adds up (ns)
 
     def advance(self, now: int, environment: Environment) -> tuple[list[Case], list[Case], list[Case]]:
         """Event time is `now`: cases that closed, that go on, and that opened (without id and causes)."""
@@ -162,7 +160,8 @@ class Lifecycle:
             or (now - since >= p.confirm_slow and around[s] >= p.slow * p.open)
             or at_once[s] >= p.open
         ]
-        lasts = (s for s, (_, total) in self._sums.items() if total >= p.lasting and around[s] >= p.hold * p.open)
+        enough = p.lasting * (p.open - p.close)
+        lasts = (s for s, (_, total) in self._sums.items() if total >= enough and around[s] >= p.hold * p.open)
         ready += [s for s in lasts if s not in ready]
         ready.sort(key=lambda s: (-around[s], environment.services[s]))
         out: list[Case] = []
@@ -202,9 +201,9 @@ class Lifecycle:
                 taken.update(*(environment.around(s) for s in case.services))
         for s, strength in enumerate(environment.neighbourhood.tolist()):
             since, total = self._sums.get(s, (now, 0.0))
-            total += (min(strength, p.open) - p.close) / (p.open - p.close) * WINDOW
+            total += (min(strength, p.open) - p.close) * WINDOW
             if total > 0.0 and s not in taken:
-                self._sums[s] = (since, min(total, float(p.lasting)))
+                self._sums[s] = (since, min(total, p.lasting * (p.open - p.close)))
             else:
                 self._sums.pop(s, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aiops.detect.contrast import LENGTHS
 from aiops.incidents.lifecycle import Policy
 from aiops.incidents.stage import Respond
 from aiops.records import unix_ns
@@ -15,6 +16,7 @@ LASTING = P.lasting / SECOND
 WEAK = {"cart": {"errors": 4.0}}
 NEEDED = LASTING * (P.open - P.close) / (4.0 - P.close)  # seconds for which WEAK must last
 SLOW = {"cart": {"own": 5.4}}
+FAILING = {"cart": {"errors": 5.5}}
 STRONG = {"cart": {"own": 8.0, "lost": 7.0, "loss": 7.0}}
 
 
@@ -50,7 +52,7 @@ def test_what_is_too_weak_never_adds_up(strength: float):
 
 def test_strong_evidence_that_pauses_adds_up():
     world = quiet()
-    for _ in range(5):  # the rule of strong evidence wants a minute of slowness without a pause
+    for _ in range(5):  # the rule of strong evidence wants slowness without a pause
         world.last_for(50, SLOW)
         world.last_for(20, {"cart": {"own": 1.0}})
     assert world.only.services == ("cart",)
@@ -74,9 +76,19 @@ def test_calm_takes_it_off_however_long_it_lasted():
 
 def test_a_window_counts_as_one_at_open_however_strong_it_is():
     world = quiet()
-    world.last_for(50, {"cart": {"own": 8.0}})
+    world.last_for(LASTING - 20, {"cart": {"own": 8.0}})
     world.last_for(300)
     assert world.said == []
+
+
+def test_slowness_opens_nothing_while_it_may_be_over_and_still_be_counted():
+    counted = max(LENGTHS) / SECOND  # for so long detect counts what happened at once
+    world = quiet()
+    world.last_for(counted - 10, {"cart": {"own": 8.0}})
+    world.last_for(300)
+    assert world.said == []
+    world.last_for(counted + 20, {"cart": {"own": 8.0}})
+    assert world.only.services == ("cart",)
 
 
 def test_what_is_only_a_remainder_opens_nothing():
@@ -88,10 +100,12 @@ def test_what_is_only_a_remainder_opens_nothing():
 
 def test_weak_evidence_beside_an_open_incident_adds_up_to_nothing():
     world = quiet()
-    world.last_for(P.settle / SECOND + 90, STRONG)
+    world.last_for(P.settle / SECOND + 90, FAILING)
     assert world.only.settled
-    world.last_for(NEEDED + 60, {**STRONG, "pay": {"errors": 4.0}})
+    world.last_for(NEEDED + 60, {**FAILING, "pay": {"errors": 4.0}})
     assert world.only.services == ("cart",)
+    world.last_for(60, {**FAILING, "pay": {"errors": 6.0}})  # strong evidence does open one
+    assert [i.services for i in world.latest.values()] == [("cart",), ("cart", "pay")]
 
 
 def test_it_begins_anew_when_that_incident_is_over():
