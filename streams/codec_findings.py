@@ -55,7 +55,10 @@ def _findings(b: FindingsBody) -> Findings:
     if b.time < 0:
         raise frame.CodecError(f"time {b.time} is before 1970")
     services, edges = len(b.services), len(b.edges)
-    of = {**{(name,): TERMS for name in b.services}, **dict.fromkeys(b.edges, EDGE_TERMS)}
+    of: dict[tuple[str, ...], tuple[str, ...]] = {
+        **{(name,): TERMS for name in b.services},
+        **dict.fromkeys(b.edges, EDGE_TERMS),
+    }
     for key, _, _ in b.notes:
         if not key or key[-1] not in of.get(key[:-1], ()):
             raise frame.CodecError(f"notes: {key} is no term of a service or an edge of these findings")
