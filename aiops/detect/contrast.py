@@ -37,7 +37,7 @@ class Contrast:
         self._owner: NDArray[np.int32] = np.zeros(256, np.int32)
         self._gain = 1.0
         self._recent: deque[tuple[int, I64, F64]] = deque()
-        self._pending: deque[tuple[int, I64, F64]] = deque()
+        self._pending: deque[tuple[int, I64, F64, bool]] = deque()
 
     def grow(self, owners: NDArray[np.int32]) -> None:
         """Add cells; `owners` are their subjects."""
@@ -62,23 +62,29 @@ class Contrast:
         self._base = self._base[: self.size].reshape(-1, width)[keys.rows].reshape(-1)
         self.size = len(self._base)
         if not keys.all:
-            for windows in (self._recent, self._pending):
-                for k, (start, cells, counts) in enumerate(windows):
-                    windows[k] = (start, *_renumbered(cells, counts, keys, width))
+            for k, (start, cells, counts) in enumerate(self._recent):
+                self._recent[k] = (start, *_renumbered(cells, counts, keys, width))
+            for k, (start, cells, counts, live) in enumerate(self._pending):
+                self._pending[k] = (start, *_renumbered(cells, counts, keys, width), live)
 
-    def add(self, start: int, cells: I64, counts: F64) -> None:
-        """Counts of the window that starts at `start` (Unix ns); each cell at most once."""
+    def add(self, start: int, cells: I64, counts: F64, live: bool) -> None:
+        """Counts of the window that starts at `start` (Unix ns); each cell at most once.
+
+        `live`: is there anything of the signal in the window, in whatever partition?  Baselines fade by live windows: not
+        while a signal is silent, and not by what happens to share a partition.
+        """
         if len(cells):
             self._recent.append((start, cells, counts))
-            self._pending.append((start, cells, counts))
+        if len(cells) or live:
+            self._pending.append((start, cells, counts, live))
 
     def advance(self, now: int) -> None:
         """Event time is `now`: forget, and admit to the baseline."""
         while self._recent and self._recent[0][0] < now - max(LENGTHS):
             self._recent.popleft()
         while self._pending and self._pending[0][0] < now - ADMIT:
-            start, cells, counts = self._pending.popleft()
-            self._gain /= DECAY  # newer data weigh more: cheaper than fading all that is old
+            start, cells, counts, live = self._pending.popleft()
+            self._gain /= DECAY if live else 1.0  # newer data weigh more: cheaper than fading all that is old
             if self._gain > 1e12:
                 self._base /= self._gain
                 self._gain = 1.0
@@ -95,7 +101,7 @@ class Contrast:
         for start, cells, counts in self._recent:
             if start >= now - length:
                 recent[cells] += counts
-        for start, cells, counts in self._pending:
+        for start, cells, counts, _ in self._pending:
             if start < now - length:
                 normal[cells] += counts * self._trust(start, cells)
         return recent, normal

@@ -116,7 +116,14 @@ class LogDetector:
             self._exemplar[key] = row.exemplar
         keys = np.array(sorted(counts), np.int64)
         group = np.array(sorted(active), np.int64)
-        self.rates.add(window, keys, np.array([counts[k] for k in keys.tolist()], np.int64), group, np.ones(len(group)))
+        self.rates.add(
+            window,
+            keys,
+            np.array([counts[k] for k in keys.tolist()], np.int64),
+            group,
+            np.ones(len(group)),
+            any(active.values()),
+        )
 
     def _grow(self) -> None:
         while self._groups < len(self._directory.environments):

@@ -67,10 +67,11 @@ class Rates:
         counts: NDArray[np.int64],
         group: NDArray[np.int64],
         weight: NDArray[np.float64],
+        live: bool,
     ) -> None:
         """One window: counts of keys, each at most once, and the exposure of the active groups."""
-        self.counts.add(start, key, counts.astype(np.float64))
-        self.exposure.add(start, group, weight)
+        self.counts.add(start, key, counts.astype(np.float64), live)
+        self.exposure.add(start, group, weight, live)
 
     def advance(self, now: int) -> None:
         """Event time is `now`."""

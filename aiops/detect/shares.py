@@ -43,10 +43,12 @@ class Shares:
         """Only these keys stay."""
         self.contrast.keep(keys, 2, subjects)
 
-    def add(self, start: int, key: NDArray[np.int64], trials: NDArray[np.int64], hits: NDArray[np.int64]) -> None:
+    def add(
+        self, start: int, key: NDArray[np.int64], trials: NDArray[np.int64], hits: NDArray[np.int64], live: bool
+    ) -> None:
         """Counts of one window; each key at most once."""
         cells = np.concatenate([2 * key, 2 * key[hits > 0] + 1])
-        self.contrast.add(start, cells, np.concatenate([trials, hits[hits > 0]]).astype(np.float64))
+        self.contrast.add(start, cells, np.concatenate([trials, hits[hits > 0]]).astype(np.float64), live)
 
     def evidence(self, now: int) -> list[Share]:
         """Keys whose share rose, the stronger of both lengths."""

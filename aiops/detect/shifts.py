@@ -66,9 +66,11 @@ class Durations:
         """Only these keys stay."""
         self.contrast.keep(keys, BINS, subjects)
 
-    def add(self, start: int, key: NDArray[np.int64], bin_: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+    def add(
+        self, start: int, key: NDArray[np.int64], bin_: NDArray[np.int64], counts: NDArray[np.int64], live: bool
+    ) -> None:
         """Counts of one window; each (key, bin) at most once."""
-        self.contrast.add(start, key * BINS + np.minimum(bin_, BINS - 1), counts.astype(np.float64))
+        self.contrast.add(start, key * BINS + np.minimum(bin_, BINS - 1), counts.astype(np.float64), live)
 
     def evidence(self, now: int) -> list[Shift]:
         """Every key with enough recent durations, the stronger of both lengths; score 0 where they did not rise."""

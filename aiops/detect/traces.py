@@ -104,7 +104,7 @@ class TraceDetector:
                     found = visits.setdefault((self._directory.services[service[s]], visit), [service[s], 0, part])
                     found[1] += n
         self._grow()
-        self._count(window, op, call, edge, histograms)
+        self._count(window, op, call, edge, histograms, any(spans.values()))
         self._count_visits(window, visits, spans)
 
     def _register(self, tenant: str, parts: list[TraceRows]) -> None:
@@ -125,15 +125,15 @@ class TraceDetector:
         for callee, caller in sorted(edges):
             self._edge_key(caller[1], code[callee])
 
-    def _count(self, window: int, op: Any, call: Any, edge: Any, histograms: Any) -> None:
+    def _count(self, window: int, op: Any, call: Any, edge: Any, histograms: Any, live: bool) -> None:
         for durations, histogram in zip((self.own, self.whole, self.gap), histograms, strict=True):
             keys = sorted(histogram)
             table = np.array(keys, np.int64).reshape(-1, 2)
-            durations.add(window, table[:, 0], table[:, 1], np.array([histogram[k] for k in keys], np.int64))
+            durations.add(window, table[:, 0], table[:, 1], np.array([histogram[k] for k in keys], np.int64), live)
         for shares, counts in ((self.errors, op), (self.calls, call)):
             keys = sorted(counts)
             table = np.array([counts[k] for k in keys], np.int64).reshape(-1, 2)
-            shares.add(window, np.array(keys, np.int64), table[:, 0], table[:, 1])
+            shares.add(window, np.array(keys, np.int64), table[:, 0], table[:, 1], live)
         self.calls_now = np.zeros(len(self._directory.edges))
         for key, n in edge.items():
             self.calls_now[key] = n
@@ -149,9 +149,11 @@ class TraceDetector:
             per_service[service] += n
         keys = np.array(sorted(per_service), np.int64)
         counts = np.array([per_service[k] for k in keys.tolist()], np.int64)
-        self.visits.add(window, cells, keys, counts)
+        self.visits.add(window, cells, keys, counts, any(spans.values()))
         group = np.array(sorted(e for e, n in spans.items() if n), np.int64)
-        self.traffic.add(window, keys, counts, group, np.array([float(spans[e]) for e in group.tolist()]))
+        self.traffic.add(
+            window, keys, counts, group, np.array([float(spans[e]) for e in group.tolist()]), any(spans.values())
+        )
 
     # ---- keys -----------------------------------------------------------------------------------------------------------
     def _grow(self) -> None:

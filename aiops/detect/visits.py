@@ -120,17 +120,16 @@ class Visits:
         visits: list[tuple[NDArray[np.int64], int]],
         service: NDArray[np.int64],
         counts: NDArray[np.int64],
+        live: bool,
     ) -> None:
         """One window: (cells, how often) of each distinct visit, and visits per service."""
-        if not visits:
-            return
-        cells = np.concatenate([c for c, _ in visits])
+        cells = np.concatenate([c for c, _ in visits] or [np.empty(0, np.int64)])
         weights = np.repeat(np.array([float(n) for _, n in visits]), [len(c) for c, _ in visits])
         total = np.bincount(cells, weights)
         used = np.flatnonzero(total)
         self._pair_seen[used] = start
-        self.pairs.add(start, used, total[used].astype(np.float64))
-        self.seen.add(start, service, counts.astype(np.float64))
+        self.pairs.add(start, used, total[used].astype(np.float64), live)
+        self.seen.add(start, service, counts.astype(np.float64), live)
 
     def advance(self, now: int) -> None:
         """Event time is `now`."""

@@ -62,8 +62,9 @@ def drive(steps: int, rng: np.random.Generator, check: Any, restart: bool = Fals
         start = T + k * WINDOW
         cells = np.flatnonzero(rng.random(len(owners)) < 0.7)
         counts = rng.integers(1, 9, len(cells)).astype(np.float64)
-        found.add(start, cells, counts)
-        if len(cells):
+        live = len(cells) > 0 or bool(rng.random() < 0.5)
+        found.add(start, cells, counts, live)
+        if live:
             plain.windows.append((start, dict(zip(cells.tolist(), counts.tolist(), strict=True))))
         now = start + WINDOW
         found.advance(now)
@@ -98,7 +99,7 @@ def test_the_gain_of_newer_windows_may_grow_beyond_all_bounds(rng, monkeypatch):
 def test_a_count_enters_the_baseline_late():
     found = Contrast(_calm())
     found.grow(np.zeros(1, np.int32))
-    found.add(T, np.array([0]), np.array([5.0]))
+    found.add(T, np.array([0]), np.array([5.0]), True)
     for seconds, recent, normal in ((10, 5.0, 0.0), (60, 5.0, 0.0), (70, 0.0, 5.0)):
         found.advance(T + seconds * SECOND)
         assert [float(x[0]) for x in found.split(T + seconds * SECOND, 60 * SECOND)] == [recent, normal]
@@ -109,7 +110,7 @@ def test_what_its_owner_is_suspect_for_hardly_teaches():
     suspicion.advance(T, np.array([8.0]))
     found = Contrast(suspicion)
     found.grow(np.zeros(1, np.int32))
-    found.add(T, np.array([0]), np.array([100.0]))
+    found.add(T, np.array([0]), np.array([100.0]), True)
     found.advance(T + ADMIT + WINDOW)
     assert found.split(T + ADMIT + WINDOW, 60 * SECOND)[1][0] == pytest.approx(100 * LEAK)
 
@@ -119,17 +120,35 @@ def test_a_suspicion_that_is_dropped_before_admission_costs_nothing():
     suspicion.advance(T, np.array([8.0]))
     found = Contrast(suspicion)
     found.grow(np.zeros(1, np.int32))
-    found.add(T, np.array([0]), np.array([100.0]))
+    found.add(T, np.array([0]), np.array([100.0]), True)
     suspicion.advance(T + WINDOW, np.array([0.0]))
     found.advance(T + ADMIT + WINDOW)
     assert found.split(T + ADMIT + WINDOW, 60 * SECOND)[1][0] == pytest.approx(100)
+
+
+def test_baselines_fade_by_windows_in_which_the_signal_spoke_not_by_those_with_cells_of_their_own():
+    """What shares a partition with a cell must not matter to it, and silence is no news."""
+    alone, together, silent = (Contrast(_calm()) for _ in range(3))
+    for found, cells in ((alone, 1), (together, 2), (silent, 1)):
+        found.grow(np.zeros(cells, np.int32))
+    for k in range(200):
+        start, now = T + k * WINDOW, T + (k + 1) * WINDOW
+        none, one = np.empty(0, np.int64), np.array([0])
+        alone.add(start, one if k == 0 else none, np.ones(int(k == 0)), True)
+        together.add(start, np.array([0, 1]) if k == 0 else np.array([1]), np.ones(1 + int(k == 0)), True)
+        silent.add(start, one if k == 0 else none, np.ones(int(k == 0)), k == 0)
+        for found in (alone, together, silent):
+            found.advance(now)
+    normal = [found.split(T + 200 * WINDOW, 60 * SECOND)[1][0] for found in (alone, together, silent)]
+    assert normal[0] == normal[1] < 1.0
+    assert normal[2] == 1.0
 
 
 def test_memory_is_bounded_by_what_waits():
     found = Contrast(_calm())
     found.grow(np.zeros(1, np.int32))
     for k in range(500):
-        found.add(T + k * WINDOW, np.array([0]), np.array([1.0]))
+        found.add(T + k * WINDOW, np.array([0]), np.array([1.0]), True)
         found.advance(T + (k + 1) * WINDOW)
     assert len(found._recent) <= max(LENGTHS) // WINDOW + 1
     assert len(found._pending) <= ADMIT // WINDOW + 1

@@ -101,9 +101,9 @@ def test_the_cells_that_stay_say_what_they_would_have_said(rng, width):
         cells = np.flatnonzero(rng.random(n) < 0.5)
         counts = rng.integers(1, 9, len(cells)).astype(float)
         strength = rng.random(keys) * 6
-        whole.add(start, cells, counts)
+        whole.add(start, cells, counts, True)
         there = of[cells // width] >= 0
-        part.add(start, (of[cells // width] * width + cells % width)[there], counts[there])
+        part.add(start, (of[cells // width] * width + cells % width)[there], counts[there], True)
         for suspicion, contrast, rows in zip(suspicions, (whole, part), (slice(None), of >= 0), strict=True):
             suspicion.advance(start + WINDOW, strength[rows])
             contrast.advance(start + WINDOW)

@@ -42,7 +42,7 @@ def put(durations: Durations, k: int, bins: dict[int, Any]) -> None:
         keys += [key] * len(found)
         values += found.tolist()
         counts += n.tolist()
-    durations.add(T + k * WINDOW, np.array(keys, np.int64), np.array(values, np.int64), np.array(counts, np.int64))
+    durations.add(T + k * WINDOW, np.array(keys, np.int64), np.array(values, np.int64), np.array(counts, np.int64), True)
     durations.contrast.advance(T + (k + 1) * WINDOW)
 
 
@@ -126,7 +126,7 @@ def shares(normal: tuple[int, int], then: tuple[int, int], windows: int = 5, key
     everyone = np.arange(keys)
     for k in range(QUIET + windows):
         trials, hits = normal if k < QUIET else then
-        found.add(T + k * WINDOW, everyone, np.full(keys, trials), np.full(keys, hits))
+        found.add(T + k * WINDOW, everyone, np.full(keys, trials), np.full(keys, hits), True)
         found.contrast.advance(T + (k + 1) * WINDOW)
     return found.evidence(after(QUIET + windows))
 
@@ -154,7 +154,7 @@ def test_one_failure_is_no_pattern():
 def test_shares_without_a_past_are_not_judged():
     found = Shares(calm())
     found.grow([0])
-    found.add(T, np.array([0]), np.array([50]), np.array([50]))
+    found.add(T, np.array([0]), np.array([50]), np.array([50]), True)
     found.contrast.advance(T + WINDOW)
     assert found.evidence(T + WINDOW) == []
 
@@ -165,7 +165,7 @@ def test_random_errors_at_the_usual_rate_are_no_evidence():
         rng, found = np.random.default_rng(k), Shares(calm(1))
         found.grow([0])
         for w in range(QUIET + 10):
-            found.add(T + w * WINDOW, np.array([0]), np.array([30]), np.array([int(rng.binomial(30, 0.05))]))
+            found.add(T + w * WINDOW, np.array([0]), np.array([30]), np.array([int(rng.binomial(30, 0.05))]), True)
             found.contrast.advance(T + (w + 1) * WINDOW)
         worst = max(worst, *(s.score for s in found.evidence(after(QUIET + 10))), 0.0)
     assert worst < NOISE
@@ -184,7 +184,7 @@ def rates(normal: int, then: int, quiet: int = QUIET * 2, active: bool = True, l
         said = active or k < quiet
         key = np.array([0] if n and said else [], np.int64)
         found.add(
-            T + k * WINDOW, key, np.full(len(key), n), np.array([0] if said else [], np.int64), np.ones(int(said))
+            T + k * WINDOW, key, np.full(len(key), n), np.array([0] if said else [], np.int64), np.ones(int(said)), said
         )
         found.advance(T + (k + 1) * WINDOW)
     return found.evidence(after(end), least)
@@ -235,20 +235,20 @@ PARTS = {
     "rates": Restorable(
         lambda suspicion: Rates(suspicion, 5.0, 5.0),
         _grow_rates,
-        lambda x, start, n: x.add(start, BOTH, n, np.array([0]), np.ones(1)),
+        lambda x, start, n: x.add(start, BOTH, n, np.array([0]), np.ones(1), True),
         lambda x, now: x.evidence(now, 2.0),
         lambda x: x,
     ),
     "shares": Restorable(
         Shares,
         lambda x: x.grow([0, 1]),
-        lambda x, start, n: x.add(start, BOTH, n + 5, n),
+        lambda x, start, n: x.add(start, BOTH, n + 5, n, True),
         lambda x, now: x.evidence(now),
     ),
     "durations": Restorable(
         lambda suspicion: Durations(suspicion, 5, 1.5),
         lambda x: x.grow([0, 1]),
-        lambda x, start, n: x.add(start, BOTH, n, np.array([9, 8])),
+        lambda x, start, n: x.add(start, BOTH, n, np.array([9, 8]), True),
         lambda x, now: x.evidence(now),
     ),
 }

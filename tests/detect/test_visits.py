@@ -50,7 +50,7 @@ class Life:
                 cells.append((self.visits.cells([self.code(service, name) for name in names], service), n))
         used = [(s, sum(mix.values())) for s, mix in enumerate(mixes) if mix]
         self.visits.add(
-            start, cells, np.array([s for s, _ in used], np.int64), np.array([n for _, n in used], np.int64)
+            start, cells, np.array([s for s, _ in used], np.int64), np.array([n for _, n in used], np.int64), True
         )
         self.k += 1
         self.visits.advance(start + WINDOW)

@@ -11,14 +11,6 @@ from aiops.simulate import Simulation, write
 from tests.replaying import in_order, replayed, spread
 from tests.streams.partitioned import partitioned
 
-# To be taken away with the fault that it names.
-FADES = pytest.mark.xfail(
-    strict=True,
-    reason="aiops.detect.contrast.Contrast and aiops.detect.visits.Visits pass over windows that are empty in their "
-    "partition, so that baselines fade by the windows of a partition, not by those of all",
-)
-
-
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """An hour of a shop with two faults, one host's clock three hours ahead."""
@@ -36,7 +28,7 @@ def expected(recording: Recording) -> bytes:
     return incidents
 
 
-@pytest.mark.parametrize("numbers", [(1, 1, 1), pytest.param((4, 4, 2), marks=FADES), (3, 5, 1)])
+@pytest.mark.parametrize("numbers", [(1, 1, 1), (4, 4, 2), (3, 5, 1)])
 def test_the_number_of_partitions_changes_no_incident(recording, expected, numbers):
     sources, order = in_order(recording)
     assert partitioned(sources, order, 64, numbers) == expected
@@ -49,7 +41,7 @@ def test_many_sources_read_in_random_turns_into_many_partitions(recording, expec
 
 @pytest.mark.data
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("day", ["2022-08-22", pytest.param("2023-01-29", marks=FADES)])
+@pytest.mark.parametrize("day", ["2022-08-22", "2023-01-29"])
 def test_recorded_days_give_the_same_incidents_in_partitions(recorded_data: Path, day: str) -> None:
     sources, order = in_order(Recording(recorded_data / "nezha" / day))
     assert partitioned(sources, order, 64, (4, 4, 2)) == replayed(sources, order, 64, ticks=True)
