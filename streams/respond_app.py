@@ -12,7 +12,6 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -98,8 +97,7 @@ class RespondApp:
                 await self._event(event.message)
 
         app.agent(topic, concurrency=1, name="respond")(respond)
-        for beat in (self._beat, self._fenced):
-            app.task(self._every(beat))
+        app.task(self._beats)
         for happened, do in (
             (app.on_partitions_assigned, self._on_assigned),
             (app.on_partitions_revoked, self._on_revoked),
@@ -167,22 +165,16 @@ class RespondApp:
         self.guard.drop(partition)
 
     # ---- beat ---------------------------------------------------------------------------------------------------------
-    def _every(self, beat: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        async def again() -> None:
-            while not self.app.should_stop:
-                await beat()
-                await asyncio.sleep(BEAT)
-
-        return again
-
-    async def _fenced(self) -> None:
-        self.fence.poll()
-        self.looped = time.monotonic()
+    async def _beats(self) -> None:
+        while not self.app.should_stop:
+            await self._beat()
+            await asyncio.sleep(BEAT)
 
     async def _beat(self) -> None:
         await self._guarded(self._beaten)
 
     def _beaten(self) -> None:
+        self.looped = time.monotonic()
         self.sender.pump()
         self._follow()
         now = time.monotonic()
@@ -231,9 +223,9 @@ class RespondApp:
     # ---- life ---------------------------------------------------------------------------------------------------------
     def run(self) -> int:
         """Until a signal; returns the exit status."""
+        self.fence.watch()
         worker = faust.Worker(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
         try:
-            worker.execute_from_commandline()
+            worker.execute_from_commandline()  # ends with SystemExit, always
         except SystemExit as ended:
             return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        return 0

@@ -45,7 +45,7 @@ def run(settings: Settings, role: str) -> int:
 
 
 def _worker(settings: Settings, role: str) -> int:
-    group = f"{settings.prefix}-{role}"
+    group = settings.group(role)
     consumer = settings.consumer_properties(group)
     with client_error(consumer):
         worker: Worker[Any] = Worker(_role(settings, role, group), consumer, settings.producer_properties())
@@ -84,7 +84,7 @@ def _role(settings: Settings, role: str, group: str) -> Any:
 def _respond(settings: Settings) -> int:
     from streams.respond_app import RespondApp
 
-    group = f"{settings.prefix}-respond"
+    group = settings.group("respond")
     urls, credentials = faust_broker(settings)
     broker: dict[str, Any] = {"broker": urls}
     if credentials is not None:
@@ -127,4 +127,5 @@ def supervise(path: Path) -> int:
         stop(signal.SIGTERM, None)
     for process in processes.values():
         process.wait()
-    return max(abs(process.returncode) for process in processes.values())
+    codes: list[int] = [abs(process.returncode) for process in processes.values()]
+    return max(codes)

@@ -1,13 +1,14 @@
 """Records to Kafka, in order, acknowledged; a failure of any of them is a failure of the worker.
 
 The queue is bounded: what does not fit waits here, and the worker takes in nothing meanwhile.  A worker that was stopped
-for longer than its session may own nothing any more: before every record the time since its last poll is looked at.
+for longer than its session may own nothing any more: a fence looks for that before every record.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from streams.records import Out
 
 PARTITION_UA = -1  # the partitioner chooses
+PULSE = 0.2  # seconds
 ZOMBIE = 75  # exit status of a worker that slept for too long
 
 
@@ -26,7 +28,10 @@ class DeliveryError(RuntimeError):
 
 
 class Fence:
-    """Exits the process when its last poll is older than its session.
+    """Exits a process that has slept for longer than its session, before it sends anything.
+
+    Kafka's client keeps a session alive from a thread of its own, however long a step takes; only a process that does not
+    run at all loses it.  So a thread looks at the clock a few times a second: a gap means that no thread ran.
 
     Parameters
     ----------
@@ -34,26 +39,32 @@ class Fence:
         Session timeout, seconds.
     """
 
-    def __init__(self, session: float, leave: Callable[[int], Any] = os._exit) -> None:
-        self._session, self._leave = session, leave
-        self.polled = time.monotonic()
+    def __init__(
+        self, session: float, leave: Callable[[int], Any] = os._exit, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._session, self._leave, self._clock = session, leave, clock
+        self._seen = clock()
+        self._lock = threading.Lock()
 
-    def poll(self) -> None:
-        """A poll begins."""
-        self.check()
-        self.polled = time.monotonic()
+    def watch(self) -> None:
+        """Look at the clock from now on, until the process ends."""
 
-    def renew(self) -> None:
-        """What took so long is known to be no sleep."""
-        self.polled = time.monotonic()
+        def look() -> None:
+            while True:
+                time.sleep(PULSE)
+                self.check()
+
+        threading.Thread(target=look, name="fence", daemon=True).start()
 
     def check(self) -> None:
-        """Before anything is produced."""
-        slept = time.monotonic() - self.polled
+        """Leave if this process has slept; else it has not until now."""
+        with self._lock:
+            now = self._clock()
+            slept, self._seen = now - self._seen, now
         if slept > self._session:
             sys.stderr.write(
-                f"aiops: the last poll was {slept:.1f} s ago, longer than the session of {self._session:g} s: "
-                "another worker may own the partitions; leaving without a word to Kafka\n"
+                f"aiops: this process did not run for {slept:.1f} s, longer than its session of {self._session:g} s: "
+                "another worker may own its partitions; leaving without a word to Kafka\n"
             )
             sys.stderr.flush()
             self._leave(ZOMBIE)

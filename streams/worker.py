@@ -114,6 +114,7 @@ class Worker(Generic[TaskT]):
         ------
         WorkerError, DeliveryError
         """
+        self.fence.watch()
         self.consumer.subscribe(self.role.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not self._stopping:
@@ -129,9 +130,7 @@ class Worker(Generic[TaskT]):
         if room and self._early:
             messages, self._early = self._early, []
         else:
-            self.fence.poll()
             messages = self.consumer.consume(BATCH if room else 1, timeout if room else 0.01)
-            self.fence.check()
         self.loops += 1
         self.looped = time.monotonic()
         if not room:
@@ -196,7 +195,6 @@ class Worker(Generic[TaskT]):
             self.tasks[key] = task
             self._progress[key] = (start, time.monotonic())
             starts.append(TopicPartition(*key, max(low, start)))
-            self.fence.renew()
         consumer.incremental_assign(starts)
         if self._paused:
             consumer.pause(places)
