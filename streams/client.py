@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aiops.errors import UserError
 from aiops.records import (
@@ -28,7 +28,7 @@ from aiops.records import (
     decode_incident,
     decode_notice,
 )
-from streams.clients_common import PATIENCE, Connection, NoAnswerError
+from streams.clients_common import PASSING, PATIENCE, Connection, NoAnswerError
 from streams.settings import Settings
 
 Record = TypeVar("Record")
@@ -104,6 +104,7 @@ class _Reading:
 
     connection: Connection
     consumer: Consumer
+    grouped: bool
     looked: float = field(default_factory=time.monotonic)
     partitions: int = 0
 
@@ -183,8 +184,11 @@ class Reader(Generic[Record]):
             reading.looked = time.monotonic()
             with contextlib.suppress(NoAnswerError):  # it is asked again later
                 self._assign_new(first=False)
+        until = time.monotonic() + timeout
         message = reading.consumer.poll(timeout)
-        if message is None or _empty(message, reading.connection):
+        while message is not None and _empty(message, reading):
+            message = reading.consumer.poll(max(0.0, until - time.monotonic()))
+        if message is None:
             return None
         if self.group is not None:
             self._unstored = message
@@ -230,12 +234,13 @@ class Reader(Generic[Record]):
                 for message in messages:
                     at: Any = message.partition(), message.offset()
                     partition, offset = at
-                    # By position, not by count: compaction leaves holes, also at the end.
-                    reached = offset
-                    if not _empty(message, reading.connection):
-                        reached += 1
+                    if _empty(message, reading):
+                        reached = -1 if offset is None else offset  # a complaint has none
+                    else:
+                        reached = offset + 1
                         if offset < ends.get(partition, 0):
                             yield self._event(message)
+                    # By position, not by count: compaction leaves holes, also at the end.
                     if partition in ends and reached >= ends[partition]:
                         del ends[partition]
                         consumer.incremental_unassign([TopicPartition(self.topic, partition)])
@@ -260,7 +265,7 @@ class Reader(Generic[Record]):
         # The engine writes without transactions; somebody else's open one must not keep a reader from the end.
         properties.setdefault("isolation.level", "read_uncommitted")
         connection = Connection(Consumer, properties)
-        return _Reading(connection, connection.client)
+        return _Reading(connection, connection.client, group is not None)
 
     def _assign_new(self, first: bool) -> None:
         """Read the partitions that are not read yet; those that came later from their beginning."""
@@ -275,15 +280,22 @@ class Reader(Generic[Record]):
             reading.consumer.incremental_assign(new)
 
     def _watermarks(self, reading: _Reading, partition: int) -> tuple[int, int]:
-        try:
-            found: Any = reading.consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=PATIENCE)
-        except KafkaException as error:
-            failed = reading.connection.failed(f"topic {self.topic!r} cannot be read", error)
-            raise (NoAnswerError(failed) if error.args[0].retriable() else failed) from None
-        low, high = found if found is not None else (OFFSET_INVALID, OFFSET_INVALID)
-        if low < 0 or high < 0:
-            raise UserError(f"topic {self.topic!r}: no answer about partition {partition}")
-        return low, high
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                at = TopicPartition(self.topic, partition)
+                found: Any = reading.consumer.get_watermark_offsets(at, timeout=PATIENCE)
+            except KafkaException as error:
+                failed = reading.connection.failed(f"topic {self.topic!r} cannot be read", error)
+                if error.args[0].name() not in PASSING:
+                    raise failed from None
+                if time.monotonic() > until:
+                    raise NoAnswerError(failed) from None
+                time.sleep(0.1)  # a partition that was just made, or whose broker left, has a leader soon
+            else:
+                if found is None:
+                    raise NoAnswerError(f"topic {self.topic!r}: no answer about partition {partition}")
+                return int(found[0]), int(found[1])
 
     def _silence(self, reading: _Reading, ends: Mapping[int, int]) -> UserError:
         left = ", ".join(f"{self.topic}/{partition}" for partition in sorted(ends))
@@ -355,11 +367,14 @@ class Notices(Reader[Notice]):
     decode = staticmethod(decode_notice)
 
 
-def _empty(message: Message, connection: Connection) -> bool:
+def _empty(message: Message, reading: _Reading) -> bool:
     """Is it no record: the end of a partition, or a complaint after which the client goes on by itself?"""
     error = message.error()
     if error is None:
         return False
-    if error.fatal() or error.code() in _FATAL:
-        raise connection.failed(f"topic {message.topic() or ''!r} cannot be read", error)
+    # librdkafka looks for the group's coordinator though nothing is asked of it.
+    passing = error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not reading.grouped
+    if error.fatal() or (error.code() in _FATAL and not passing):
+        what = f"topic {message.topic()!r}" if message.topic() else "the topic"
+        raise reading.connection.failed(f"{what} cannot be read", error)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import Any
 
@@ -140,3 +141,26 @@ def test_a_topic_that_goes_away_is_an_error(cluster, monkeypatch):
         cluster.admin.delete_topics([topic])[topic].result(WAIT)
         with pytest.raises(UserError, match=topic):
             taken(incidents, 1)
+
+
+def test_on_call_reads_incidents_without_a_right_on_a_group_and_nothing_else(secure_kafka):
+    secure_kafka.grant()
+    admin, topic, other = Cluster(secure_kafka, "", None), "aiops.incidents", f"other-{secrets.token_hex(4)}"
+    if topic not in admin.admin.list_topics(timeout=WAIT).topics:
+        admin.create(topic)
+    admin.create(other)
+    name = secrets.token_hex(4)
+    admin.send(topic, *records_of(versions(name, 1)))
+    oncall = secure_kafka.client("oncall")
+    with Incidents(oncall) as incidents:
+        assert name in incidents.snapshot()
+        event = incidents.poll(WAIT)
+        assert event is not None
+        assert event.topic == topic
+    with pytest.raises(UserError, match=rf"topic '{other}': Broker: Topic authorization failed"):
+        Incidents(oncall, other)
+    with pytest.raises(UserError, match="Group authorization failed"), Incidents(oncall, group="console") as grouped:
+        taken(grouped, 1)
+    with pytest.raises(UserError, match=r"no answer from Kafka at .*Authentication failed") as wrong:
+        Incidents({**oncall, "sasl.password": "not-the-password"})
+    assert "not-the-password" not in str(wrong.value)
