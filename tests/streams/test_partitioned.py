@@ -11,6 +11,7 @@ from aiops.simulate import Simulation, write
 from tests.replaying import in_order, replayed, spread
 from tests.streams.partitioned import partitioned
 
+
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """An hour of a shop with two faults, one host's clock three hours ahead."""
