@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import faust
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from streams import routing
 from streams.guard import Guard, log_reader, sending
@@ -180,14 +180,22 @@ class RespondApp:
         now = time.monotonic()
         for partition, kept in list(self.guard.kept.items()):
             if now - self._delivered > TRAILING:
-                _, high = self._watch.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
-                if high > kept.task.position:
-                    self.guard.fill(partition, high)
+                self._fill(partition, kept)
             self.sender.send(self.role.beat(kept, idle=False))
             if partition not in self._saving and self.role.due(kept):
                 self._step_of(partition, self._save(kept, partition))
             elif partition in self._saving and self.sender.acknowledged(self._saving[partition][1]):
                 self._step_of(partition, self._saving[partition][0])
+
+    def _fill(self, partition: int, kept: Kept[RespondTask]) -> None:
+        """What was lost at the end of the log shows by no later record."""
+        try:
+            _, high = self._watch.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
+        except KafkaException as error:  # the broker is away: Faust waits for it as well
+            log.warning("kafka: %s", error.args[0].str())
+            return
+        if high > kept.task.position:
+            self.guard.fill(partition, high)
 
     def _step_of(self, partition: int, saving: Saving) -> None:
         try:

@@ -206,9 +206,15 @@ class Worker(Generic[TaskT]):
         consumer.incremental_unassign(places)
         log.info("revoked", extra={"partitions": _names(places)})
 
-    def _lost(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
-        """Another worker may own them: nothing is saved, and nothing is sent that waits."""
-        raise WorkerError(f"lost {_names(places)}: the group went on without this worker")
+    def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """Another worker may own them: nothing is saved.  What has been queued may still go out; it is only repeated."""
+        self.rebalances += 1
+        keys = [(p.topic, p.partition) for p in places]
+        self._early = [m for m in self._early if m.error() is not None or place_of(m) not in keys]
+        for key in keys:
+            self._drop(key)
+        consumer.incremental_unassign(places)
+        log.warning("lost: the group went on without this worker", extra={"partitions": _names(places)})
 
     def _finish(self, keys: list[tuple[str, int]]) -> None:
         """Save the progress of tasks that are given up, if the broker answers in time."""

@@ -17,6 +17,7 @@ from aiops.recording import Recording
 from aiops.records import encode
 from aiops.replay import drive
 from streams.client import Incidents
+from streams.local_kafka import LocalKafka
 
 ROLES = ("ingest", "assemble", "detect", "respond")
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,18 +151,29 @@ class Deployment:
         return "\n".join([f"ended: {self.ended}", *texts])
 
 
-def torment(deployment: Deployment, seed: int, each: int, seconds: float, freeze: bool = True) -> dict[str, int]:
-    """Hit every role `each` times within about `seconds`: killed and back at once, killed and back later, or stopped."""
+def torment(
+    deployment: Deployment, seed: int, each: int, seconds: float, freeze: bool = True, broker: LocalKafka | None = None
+) -> dict[str, int]:
+    """Hit every role `each` times within about `seconds`: killed and back at once, killed and back later, or stopped.
+
+    With `broker`, that one is restarted in between: once in order, once by a kill.
+    """
     draw = random.Random(seed)
-    hits = [role for role in ROLES for _ in range(each)]
-    draw.shuffle(hits)
     kinds = ["at once", "later", "frozen"] if freeze else ["at once", "later"]
-    count = dict.fromkeys(kinds, 0)
-    for k, role in enumerate(hits):
+    hits = [(role, kinds[k % len(kinds)]) for role in ROLES for k in range(each)]
+    hits += [("broker", "stopped"), ("broker", "killed")] if broker is not None else []
+    draw.shuffle(hits)
+    count = dict.fromkeys([kind for _, kind in hits], 0)
+    for role, kind in hits:
         end = time.monotonic() + draw.uniform(0.3, 1.7) * seconds / len(hits)
         while time.monotonic() < end:
             deployment.look()
             time.sleep(0.05)
+        if broker is not None and role == "broker":
+            (broker.stop_node if kind == "stopped" else broker.kill)(1)
+            broker.restart(1)
+            count[kind] += 1
+            continue
         living = [
             who
             for who, process in deployment.of.items()
@@ -169,7 +181,7 @@ def torment(deployment: Deployment, seed: int, each: int, seconds: float, freeze
         ]
         if not living:
             continue
-        who, kind = draw.choice(living), kinds[k % len(kinds)]
+        who = draw.choice(living)
         count[kind] += 1
         if kind == "frozen":
             deployment.freeze(who, SESSION + 3.0)
