@@ -1,0 +1,53 @@
+"""The last record of an incident's key is its highest version, whatever a sleeper adds."""
+
+from __future__ import annotations
+
+import orjson
+
+from streams import public_versions
+from streams.public_versions import PublicVersions
+
+
+def incident(name: str, version: int, environment: str = "production") -> tuple[bytes, bytes]:
+    body = {"incident_id": name, "version": version, "tenant": "default", "environment": environment, "more": [1, 2]}
+    return name.encode(), orjson.dumps(body)
+
+
+def follow(*owned: str) -> PublicVersions:
+    return PublicVersions("aiops.incidents", lambda _tenant, environment: environment in owned)
+
+
+def test_an_older_version_after_a_newer_one_is_followed_by_the_newer_one_again():
+    versions = follow("production")
+    for version in (1, 2, 3):
+        assert versions.see(*incident("a", version), [("version", b"%d" % version)]) is None
+    again = versions.see(*incident("a", 2), [])
+    assert again is not None
+    assert (again.key, again.value, again.headers) == (*incident("a", 3), [("version", b"3")])
+    assert versions.see(again.key, again.value, again.headers) is None
+    assert versions.rewritten == 1
+
+
+def test_only_the_owner_writes():
+    versions = follow("staging")
+    versions.see(*incident("a", 3), [])
+    assert versions.see(*incident("a", 2), []) is None
+    assert versions.rewritten == 0
+
+
+def test_a_tombstone_ends_an_incident_and_foreign_records_are_none():
+    versions = follow("production")
+    versions.see(*incident("a", 3), [])
+    versions.see(b"a", None, [])
+    assert versions.see(*incident("a", 1), []) is None
+    assert versions.see(b"x", b"no json", []) is None
+    assert versions.see(None, b"{}", []) is None
+
+
+def test_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(public_versions, "MOST", 10)
+    versions = follow("production")
+    for k in range(50):
+        versions.see(*incident(str(k), 1), [])
+    assert len(versions) == 10
+    assert versions.see(*incident("49", 0), []) is not None
