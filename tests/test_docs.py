@@ -20,7 +20,7 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"`(?:\S*/)?aiops ([a-z]+)\b")
 MODULE = re.compile(r"(?:aiops|streams|tests|benchmarks|docs|deploy)/[\w./-]+")
 DOTTED = re.compile(r"aiops(?:\.[A-Za-z_]\w*)+")
-COMMANDS = {"demo", "replay", "simulate", "score", "decode"}
+COMMANDS = {"demo", "replay", "simulate", "score", "decode"} | {command.name for command in ON_KAFKA}
 
 
 def name_of(path: Path) -> str:
