@@ -6,10 +6,23 @@ from abc import ABC, abstractmethod
 
 import msgspec
 
+from aiops.records import Notice, encode
 from aiops.signals import SECOND, Clocks
+from aiops.times import rfc3339
 from streams.control import decode_sources
 from streams.layout import Layout
-from streams.records import CLOCK, JOIN, SOURCES, STRAGGLER, Out, Record, Refused, clock_of
+from streams.records import (
+    CLOCK,
+    JOIN,
+    NOTICE,
+    SOURCES,
+    STRAGGLER,
+    Out,
+    Record,
+    Refused,
+    clock_of,
+    headers_of,
+)
 
 SNAPSHOT_VERSION = 1
 
@@ -140,11 +153,9 @@ class LogTask(ABC):
             return self._sources(record)
         if kind in (STRAGGLER, JOIN):
             source = record.value.decode("utf-8", "replace")
-            if kind == JOIN:
-                clocks.join(source)
-                return []
-            clocks.let_go(source)
-            return self._moved(source) if source in clocks else []
+            return self._straggler(source, kind == JOIN) if source in clocks else []
+        if kind == NOTICE:
+            return [self.notice(record.value)]
         if record.source not in clocks:
             self.unknown += 1
             what = f"a {kind} record of source {record.source!r}" if kind else "a record that does not say what it is"
@@ -164,6 +175,30 @@ class LogTask(ABC):
         self._generation = generation
         self.clocks.sources(sources)
         return [] if not sources else self._moved(sources[0])
+
+    def _straggler(self, source: str, back: bool) -> list[Out]:
+        """A source is no longer waited for, or is again; somebody should know."""
+        clocks = self.clocks
+        if back == (source not in clocks.away):
+            return []
+        others = clocks.merged if back else max(clocks.each().values())
+        if back:
+            clocks.join(source)
+        else:
+            clocks.let_go(source)
+        since, until = rfc3339(max(0, clocks[source])), rfc3339(max(0, others))
+        text = f"source {source} is waited for again by {self.name}; it stands at {since}"
+        if not back:
+            text = f"source {source} is no longer waited for by {self.name}: it stands at {since}, the others are at {until}"
+        notice = Notice(
+            kind="straggler", tenant=self.layout.tenant, environment="", source=source, since=since,
+            until=until if back else None, text=text,
+        )  # fmt: skip
+        return [self.notice(encode(notice)), *self._moved(source)]
+
+    def notice(self, value: bytes) -> Out:
+        """A notice on its way to the public topic: those of other stages go through respond, which owns it."""
+        return Out(self.layout.topic("findings"), 0, value, headers_of(NOTICE, self.name))
 
     def _moved(self, source: str) -> list[Out]:
         """The merged clock may have moved without a source having."""

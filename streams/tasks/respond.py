@@ -9,7 +9,7 @@ from aiops.records import Anomaly, Incident, RecordError, decode_change, encode
 from aiops.signals import Clocks
 from streams import codec
 from streams.layout import Layout
-from streams.records import CHANGE, FINDINGS, NOTICE, Out, Record, Refused
+from streams.records import CHANGE, FINDINGS, Out, Record, Refused
 from streams.tasks.base import LogTask
 
 
@@ -36,7 +36,7 @@ class RespondTask(LogTask):
         return self.stage.done_until + 1
 
     def data(self, record: Record) -> list[Out]:
-        """Take in findings, a change or a notice."""
+        """Take in findings or a change."""
         if record.kind == FINDINGS:
             found = codec.decode_findings(record.value)
             if found.time <= self.stage.done_until:
@@ -52,22 +52,21 @@ class RespondTask(LogTask):
             except (KeyError, ValueError, RecordError) as error:
                 raise Refused(f"a change at offset {record.offset}: {error}") from None
             return []
-        if record.kind == NOTICE:
-            return [Out(self.layout.topic("notices"), None, record.value, [("content-type", b"application/json")])]
         raise Refused(f"a record of kind {record.kind!r} at offset {record.offset} does not belong here")
 
     def advance(self, source: str, clock: int) -> list[Out]:
         """Take in the findings that are due."""
         return self._sent(self.stage.advance(source, clock))
 
+    def notice(self, value: bytes) -> Out:
+        """A notice on the public topic."""
+        return Out(self.layout.topic("notices"), None, value, [("content-type", b"application/json")])
+
     def _sent(self, done: Output) -> list[Out]:
         out: list[Out] = []
         for incident in done.incidents:
             out += self._incident(incident)
-        for notice in done.notices:
-            headers = [("content-type", b"application/json")]
-            out.append(Out(self.layout.topic("notices"), None, encode(notice), headers, notice.environment.encode()))
-        return out
+        return out + [self.notice(encode(notice)) for notice in done.notices]
 
     def _incident(self, incident: Incident) -> list[Out]:
         """The incident itself, and the same among the transitions, which are not compacted."""
