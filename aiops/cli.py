@@ -136,7 +136,7 @@ def _decode_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_decode)
 
 
-def _compile_once() -> None:
+def compile_once() -> None:
     """Kernels are compiled at their first use; two processes do it in half the time."""
     from aiops.warm import cold, warm
 
@@ -148,7 +148,7 @@ def _compile_once() -> None:
 def _demo(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    _compile_once()
+    compile_once()
     from aiops.demo import MINUTES, RATE, SEED, demo, simulation
     from aiops.wire import keep_memory
 
@@ -186,7 +186,7 @@ def _replay(args: argparse.Namespace) -> int:
         notices=args.notices,
         refused=args.refused,
     )
-    _compile_once()
+    compile_once()
     keep_memory()
     if args.out == "-":
         summary = _watched(recording, sys.stdout.buffer, options)

@@ -16,23 +16,15 @@ from streams.layout import Layout
 from streams.messages import raw_of, record_of
 from streams.records import Out, Record, Refused
 from streams.sender import Sender
+from streams.settings import RawTopic
 from streams.stragglers import Stragglers
 from streams.tasks.base import LogTask
 from streams.tasks.ingest import IngestTask, Progress
-from streams.worker import Saving
+from streams.worker import Saving, WorkerError
 
 log = logging.getLogger(__name__)
 
 SAVE_EVERY = 2.0  # seconds between commits of ingest
-
-
-@dataclass(frozen=True, slots=True)
-class RawSpec:
-    """A raw topic: what it holds and how it is encoded."""
-
-    topic: str
-    signal: str
-    encoding: str = "auto"
 
 
 @dataclass(slots=True)
@@ -52,21 +44,26 @@ class IngestRole:
     ----------
     idle_after, tick_every : float or None
         Seconds after which a source without messages ticks, None: never; and how often.
+    sources : frozenset of str, optional
+        Sources that those downstream wait for; what another one sent would be refused there.
     """
 
     name = "ingest"
 
     def __init__(
-        self, raw: list[RawSpec], layout: Layout, group: str, idle_after: float | None, tick_every: float,
-        now: Callable[[], int] = time.time_ns,
+        self, raw: list[RawTopic], layout: Layout, group: str, idle_after: float | None, tick_every: float,
+        now: Callable[[], int] = time.time_ns, sources: frozenset[str] | None = None,
     ) -> None:  # fmt: skip
         self.topics, self.group = [spec.topic for spec in raw], group
         self._raw = {spec.topic: spec for spec in raw}
-        self._layout, self._now = layout, now
+        self._layout, self._now, self._sources = layout, now, sources
         self._idle_after, self._tick_every = idle_after, tick_every
 
     def open(self, place: TopicPartition, committed: TopicPartition) -> tuple[_Raw, int]:
         """Progress travels with the committed offset."""
+        source = f"{place.topic}/{place.partition}"
+        if self._sources is not None and source not in self._sources:
+            raise WorkerError(f"source {source} is new: aiops topics sync --config FILE tells those that wait for it")
         spec, progress = self._raw[place.topic], Progress.of(committed.metadata)
         task = IngestTask(spec.topic, place.partition, spec.signal, spec.encoding, self._layout, progress)
         task.position = max(0, committed.offset)

@@ -13,10 +13,11 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
+from aiops.errors import UserError
 from aiops.signals import SECOND
 from streams import log_format
 from streams.admin import Admin, verify
-from streams.roles import IngestRole, LogRole, RawSpec
+from streams.roles import IngestRole, LogRole
 from streams.sender import DeliveryError
 from streams.settings import Settings, faust_broker
 from streams.settings_clients import client_error
@@ -24,6 +25,7 @@ from streams.tasks.assemble import AssembleTask
 from streams.tasks.detect import DetectTask
 from streams.tasks.respond import RespondTask
 from streams.topics import needed
+from streams.topics_sync import current
 from streams.worker import Worker, WorkerError
 
 log = logging.getLogger(__name__)
@@ -66,8 +68,14 @@ def _worker(settings: Settings, role: str) -> int:
 def _role(settings: Settings, role: str, group: str) -> Any:
     layout, clocks = settings.layout(), settings.clocks
     if role == "ingest":
-        raw = [RawSpec(r.topic, r.signal, r.encoding) for r in settings.raw]
-        return IngestRole(raw, layout, group, _seconds(clocks.idle_after), clocks.tick_every / SECOND)
+        return IngestRole(
+            settings.raw,
+            layout,
+            group,
+            _seconds(clocks.idle_after),
+            clocks.tick_every / SECOND,
+            sources=_told(settings),
+        )
     make: Callable[[int], Any] = {
         "assemble": lambda p: AssembleTask(p, layout),
         "detect": lambda p: DetectTask(p, layout),
@@ -79,6 +87,14 @@ def _role(settings: Settings, role: str, group: str) -> Any:
         make, topic, layout, group, settings.snapshots.every, settings.snapshots.replay_limit / SECOND,
         _seconds(clocks.hold_limit), reader,
     )  # fmt: skip
+
+
+def _told(settings: Settings) -> frozenset[str]:
+    """Sources that the partitions downstream know of."""
+    state = current(settings)
+    if state is None:
+        raise UserError("no partition has been told its sources: aiops topics sync --config FILE tells them")
+    return frozenset(source for of in state.sets.values() for source in of)
 
 
 def _respond(settings: Settings) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aiops.cli import compile_once
 from streams.running import ROLES, supervise
 from streams.running import run as run_role
 from streams.settings import load
@@ -23,4 +24,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run it; returns the exit status."""
     settings = load(args.config)
+    compile_once()
     return supervise(args.config) if args.role == "all" else run_role(settings, args.role)
