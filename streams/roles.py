@@ -13,7 +13,7 @@ from confluent_kafka import Message, TopicPartition
 from aiops.signals import SECOND
 from streams import snapshots
 from streams.layout import Layout
-from streams.messages import raw_of, record_of
+from streams.messages import place_of, raw_of, record_of
 from streams.records import Out, Record, Refused
 from streams.sender import Sender
 from streams.settings import RawTopic
@@ -119,6 +119,7 @@ class Kept(Generic[TaskT]):
 
     task: TaskT
     stragglers: Stragglers
+    begun: bool = False  # has a record come since it was opened?
     manifest: snapshots.Manifest | None = None
     older: snapshots.Manifest | None = None
     position: int = 0  # of the last snapshot
@@ -172,7 +173,12 @@ class LogRole(Generic[TaskT]):
     def take(self, task: Kept[TaskT], messages: list[Message]) -> Iterator[Out]:
         """What the task makes of the records."""
         for message in messages:
-            yield from self.handled(task, record_of(message))
+            record = record_of(message)
+            if record.offset > task.task.position and task.begun:
+                # Nothing compacts an internal topic, and no transaction leaves marks in it: records were lost on the way.
+                raise WorkerError(f"{place_of(message)}: offset {record.offset} came after {task.task.position - 1}")
+            task.begun = True
+            yield from self.handled(task, record)
 
     def handled(self, task: Kept[TaskT], record: Record) -> list[Out]:
         """What the task makes of a record; one that cannot be read is logged and passed over."""

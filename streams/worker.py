@@ -222,13 +222,19 @@ class Worker(Generic[TaskT]):
         keys = [key for key in keys if key in self.tasks]
         self._early = [m for m in self._early if m.error() is not None or place_of(m) not in keys]
         for key in keys:
-            with contextlib.closing(self.role.save(self.tasks[key], self, TopicPartition(*key))) as saving:
-                for mark in saving:
-                    if not self.sender.flush(self.session / 2) or not self.sender.acknowledged(mark):
-                        log.warning("%s/%d: progress was not saved in time", *key)
-                        break
+            begun = [self._saving[key][0]] if key in self._saving else []  # a snapshot on its way is not begun again
+            for saving in [*begun, self.role.save(self.tasks[key], self, TopicPartition(*key))]:
+                if not self._saved(saving):
+                    log.warning("progress was not saved in time", extra={"partition": f"{key[0]}/{key[1]}"})
+                    break
             self._drop(key)
         self._finishing = False
+
+    def _saved(self, saving: Saving) -> bool:
+        """Go through with it, waiting for each acknowledgement; False where that takes too long."""
+        wait = self.session / 2
+        with contextlib.closing(saving):  # the mark at which one that is on its way stands comes first
+            return self.sender.flush(wait) and all(self.sender.flush(wait) for _ in saving)
 
     def _drop(self, key: tuple[str, int]) -> None:
         for table in (self.tasks, self._saving, self._progress):
