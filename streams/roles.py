@@ -10,11 +10,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Message, TopicPartition
 
-from aiops.signals import SECOND
+from aiops.signals import END_OF_TIME, SECOND
 from streams import snapshots
 from streams.layout import Layout
 from streams.messages import place_of, raw_of, record_of
-from streams.records import Out, Record, Refused
+from streams.metrics_reading import Observer, SnapshotReading, TaskReading, wall_lag
+from streams.records import CLOCK, Out, Record, Refused
 from streams.sender import Sender
 from streams.settings import RawTopic
 from streams.stragglers import Stragglers
@@ -32,6 +33,7 @@ class _Raw:
     """An ingest task, and what its worker knows of it."""
 
     task: IngestTask
+    newest: int = -1  # arrival of the last message, Unix ns
     heard: float = field(default_factory=time.monotonic)  # wall seconds, when the last message came
     saved: float = field(default_factory=time.monotonic)
     said: tuple[int, Progress] | None = None
@@ -46,14 +48,17 @@ class IngestRole:
         Seconds after which a source without messages ticks, None: never; and how often.
     sources : frozenset of str, optional
         Sources that those downstream wait for; what another one sent would be refused there.
+    observer : Observer
+        Is told of clocks that move.
     """
 
     name = "ingest"
 
     def __init__(
         self, raw: list[RawTopic], layout: Layout, group: str, idle_after: float | None, tick_every: float,
-        now: Callable[[], int] = time.time_ns, sources: frozenset[str] | None = None,
+        now: Callable[[], int] = time.time_ns, sources: frozenset[str] | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
+        self._observer = observer or Observer()
         self.topics, self.group = [spec.topic for spec in raw], group
         self._raw = {spec.topic: spec for spec in raw}
         self._layout, self._now, self._sources = layout, now, sources
@@ -72,7 +77,10 @@ class IngestRole:
     def take(self, task: _Raw, messages: list[Message]) -> Iterator[Out]:
         """Window rows, trace items, clocks, dead letters."""
         task.heard = time.monotonic()
-        yield from task.task.process([raw_of(message) for message in messages])
+        raw, before = [raw_of(message) for message in messages], task.task.clock
+        yield from task.task.process(raw)
+        task.newest = raw[-1].arrival
+        self._observer.reached(before, task.task.clock)
 
     def beat(self, task: _Raw, idle: bool) -> Iterator[Out]:
         """A source that is idle ticks."""
@@ -84,6 +92,13 @@ class IngestRole:
     def position(self, task: _Raw) -> int:
         """Offset of the next message."""
         return task.task.position
+
+    def reading(self, task: _Raw, at_end: bool) -> TaskReading:
+        """What the task says of itself; it is its own and only source."""
+        of, stage = task.task, task.task.stage
+        gauges = stage.gauges() if stage is not None else {}
+        lag = wall_lag(task.newest, at_end)
+        return TaskReading(gauges, of.clock, {of.source: of.clock}, lag=lag, dead_letters=of.dead_letters)
 
     def due(self, task: _Raw) -> bool:
         """Every few seconds, if anything moved."""
@@ -145,12 +160,15 @@ class LogRole(Generic[TaskT]):
         CPU seconds of work after which a snapshot is due all the same.
     reader : dict
         Properties of the consumer that reads snapshots.
+    observer : Observer
+        Is told of clocks that move.
     """
 
     def __init__(
         self, make: Callable[[int], TaskT], topic: str, layout: Layout, group: str, every: int, replay_limit: float,
-        hold_limit: float | None, reader: dict[str, Any],
+        hold_limit: float | None, reader: dict[str, Any], observer: Observer | None = None,
     ) -> None:  # fmt: skip
+        self._observer = observer or Observer()
         self.name = make(0).name
         self.topics, self.group = [layout.topic(topic)], group
         self._make, self._layout = make, layout
@@ -183,8 +201,12 @@ class LogRole(Generic[TaskT]):
     def handled(self, task: Kept[TaskT], record: Record) -> list[Out]:
         """What the task makes of a record; one that cannot be read is logged and passed over."""
         begun = time.process_time()
+        before = task.task.clocks.merged if record.kind == CLOCK else -1
         try:
-            return task.task.handle(record)
+            out = task.task.handle(record)
+            if before >= 0:
+                self._observer.reached(before, task.task.clocks.merged)
+            return out
         except Refused as error:
             log.error("%s: %s", task.task.name, error, extra={"partition": task.task.partition})
             return []
@@ -199,6 +221,18 @@ class LogRole(Generic[TaskT]):
     def position(self, task: Kept[TaskT]) -> int:
         """Offset of the next record."""
         return task.task.position
+
+    def reading(self, task: Kept[TaskT], at_end: bool = False) -> TaskReading:
+        """What the task says of itself."""
+        del at_end  # what is far behind shows by its clocks
+        of, clocks = task.task, task.task.clocks
+        merged, each = clocks.merged, clocks.each()
+        behind = of.position - task.position
+        snapshot = SnapshotReading(time.monotonic() - task.saved, behind, task.size, task.saving_cost)
+        furthest = max((c for c in each.values() if c < END_OF_TIME), default=-1)
+        lag = (furthest - merged) / SECOND if 0 <= merged < furthest else 0.0
+        away = frozenset(clocks.away)
+        return TaskReading(of.gauges(), merged, each, away, lag, of.refused, snapshot=snapshot)
 
     def due(self, task: Kept[TaskT]) -> bool:
         """After so much event time, or when reading again what came since would take too long."""

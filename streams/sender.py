@@ -20,6 +20,7 @@ from streams.records import Out
 
 PARTITION_UA = -1  # the partitioner chooses
 PULSE = 0.2  # seconds
+QUEUE = 100_000  # librdkafka's own bound of a producer's queue, records
 ZOMBIE = 75  # exit status of a worker that slept for too long
 
 
@@ -90,6 +91,7 @@ class Sender:
 
     def __init__(self, properties: dict[str, Any], fence: Fence) -> None:
         self._producer = Producer(properties)
+        self._most = int(properties.get("queue.buffering.max.messages", QUEUE))
         self._fence = fence
         self._outbox: deque[tuple[_Epoch, Out]] = deque()
         self._epochs: deque[_Epoch] = deque([_Epoch()])
@@ -101,6 +103,14 @@ class Sender:
     def __len__(self) -> int:
         """Records that do not fit the producer's queue."""
         return len(self._outbox)
+
+    def totals(self) -> dict[str, float]:
+        """What has been handed on since the start."""
+        return {"records_out": self.sent, "bytes_out": self.bytes}
+
+    def queues(self) -> dict[str, tuple[int, int]]:
+        """Queue -> records that wait in it, and how many may; the outbox takes what one step makes."""
+        return {"outbox": (len(self), 0), "producer": (len(self._producer), self._most)}
 
     def send(self, out: Iterable[Out]) -> None:
         """Queue records.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import time
 from collections.abc import Generator, Iterator
@@ -16,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, TRANSPORT, place_of
+from streams.metrics_reading import Observer, PlaceReading, Reading, TaskReading
 from streams.records import Out
 from streams.sender import Fence, Sender
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 2_000  # messages of a poll
 EARLY = 10_000  # messages that are kept while the outbox is full; then the partitions are paused
+STALL = 120.0  # seconds without progress of a position that has lag, after which a worker leaves
 
 TaskT = TypeVar("TaskT")
 Saving = Generator[int, None, None]
@@ -58,6 +61,9 @@ class Role(Protocol[TaskT]):
     def position(self, task: TaskT) -> int:
         """Offset of the next message."""
 
+    def reading(self, task: TaskT, at_end: bool) -> TaskReading:
+        """What the task says of itself."""
+
 
 class Worker(Generic[TaskT]):
     """One process of a role.
@@ -68,17 +74,20 @@ class Worker(Generic[TaskT]):
         Properties of librdkafka.
     stall : float
         Seconds without progress of a position that has lag, after which the worker leaves.
+    observer : Observer
+        Is told of steps, and about once a second of everything.
     """
 
     def __init__(
-        self, role: Role[TaskT], consumer: dict[str, Any], producer: dict[str, Any], stall: float = 120.0
-    ) -> None:
-        self.role, self.stall = role, stall
+        self, role: Role[TaskT], consumer: dict[str, Any], producer: dict[str, Any], stall: float = STALL,
+        observer: Observer | None = None,
+    ) -> None:  # fmt: skip
+        self.role, self.stall, self.observer = role, stall, observer or Observer()
         self.session = float(consumer.get("session.timeout.ms", 45_000)) / 1000
         self.fence = Fence(self.session)
         self.sender = Sender(producer, self.fence)
         self.tasks: dict[tuple[str, int], TaskT] = {}
-        self.rebalances = 0
+        self.rebalances = self.received = 0
         self.loops = 0
         self.looped = time.monotonic()
         self._saving: dict[tuple[str, int], tuple[Saving, int]] = {}
@@ -100,7 +109,8 @@ class Worker(Generic[TaskT]):
 
         def asked(number: int, _frame: object) -> None:
             if self._stopping:
-                raise SystemExit(128 + number)
+                log.warning("leaving at once, progress not saved", extra={"signal": number})
+                os._exit(128 + number)  # an exception would close the consumer, which saves
             log.info("stopping", extra={"signal": number})
             self.stop()
 
@@ -137,11 +147,15 @@ class Worker(Generic[TaskT]):
             self._early += messages
         else:
             for place, batch in self._by_partition(messages):
+                begun = time.monotonic()
                 self.sender.send(self.role.take(self.tasks[place], batch))
+                self.received += len(batch)
+                self.observer.stepped(time.monotonic() - begun)
         now = time.monotonic()
         if now - self._beaten >= 1.0:
             self._beaten = now
             self._beat(now)
+            self.observer.publish(self.reading())
         self._save()
 
     def _throttle(self, room: bool) -> None:
@@ -253,6 +267,17 @@ class Worker(Generic[TaskT]):
                     f"{key[0]}/{key[1]}: stands at offset {position} of {high} for {self.stall:g} s although there is more"
                 )
             self.sender.send(self.role.beat(task, at_end))
+
+    def reading(self) -> Reading:
+        """The worker as it is now, for other threads."""
+        places = {}
+        for key, task in self.tasks.items():
+            position = self.role.position(task)
+            _, end = self.consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
+            places[key] = PlaceReading(self.role.reading(task, 0 <= end <= position), position, end)
+        totals = {"records_in": self.received, "rebalances": self.rebalances, **self.sender.totals()}
+        queues = {"early": (len(self._early), EARLY + BATCH), **self.sender.queues()}
+        return Reading(places, queues, totals, self._paused)
 
     def _save(self) -> None:
         for key, task in self.tasks.items():
