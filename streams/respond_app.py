@@ -181,7 +181,7 @@ class RespondApp:
         for partition, kept in list(self.guard.kept.items()):
             if now - self._delivered > TRAILING:
                 self._fill(partition, kept)
-            self.sender.send(self.role.beat(kept, idle=False))
+            self.sender.send(self.role.beat(kept))
             if partition not in self._saving and self.role.due(kept):
                 self._step_of(partition, self._save(kept, partition))
             elif partition in self._saving and self.sender.acknowledged(self._saving[partition][1]):

@@ -82,12 +82,14 @@ class IngestRole:
         task.newest = raw[-1].arrival
         self._observer.reached(before, task.task.clock)
 
-    def beat(self, task: _Raw, idle: bool) -> Iterator[Out]:
+    def beat(self, task: _Raw, idle: Callable[[], bool]) -> Iterator[Out]:
         """A source that is idle ticks."""
-        if self._idle_after is None or not idle or time.monotonic() - task.heard < self._idle_after:
+        if self._idle_after is None or time.monotonic() - task.heard < self._idle_after:
             return
         every = round(self._tick_every * SECOND)
-        yield from task.task.tick((self._now() - round(self._idle_after * SECOND)) // every * every)
+        clock = (self._now() - round(self._idle_after * SECOND)) // every * every  # before the broker is asked
+        if clock > task.task.clock and idle():
+            yield from task.task.tick(clock)
 
     def position(self, task: _Raw) -> int:
         """Offset of the next message."""
@@ -213,7 +215,7 @@ class LogRole(Generic[TaskT]):
         finally:
             task.cost += time.process_time() - begun
 
-    def beat(self, task: Kept[TaskT], idle: bool) -> Iterator[Out]:
+    def beat(self, task: Kept[TaskT], idle: Callable[[], bool] | None = None) -> Iterator[Out]:
         """Let go of sources that hold everybody up."""
         del idle
         yield from task.stragglers.decide(task.task.clocks, self.topics[0], task.task.partition)

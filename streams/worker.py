@@ -11,7 +11,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -24,6 +25,7 @@ from streams.sender import Fence, Sender
 log = logging.getLogger(__name__)
 
 BATCH = 2_000  # messages of a poll
+ASK = 1.0  # seconds for the broker to say where a partition ends
 EARLY = 10_000  # messages that are kept while the outbox is full; then the partitions are paused
 STALL = 120.0  # seconds without progress of a position that has lag, after which a worker leaves
 
@@ -49,8 +51,8 @@ class Role(Protocol[TaskT]):
     def take(self, task: TaskT, messages: list[Message]) -> Iterator[Out]:
         """Records to be sent, of messages in the order of their offsets."""
 
-    def beat(self, task: TaskT, idle: bool) -> Iterator[Out]:
-        """Called about once a second; `idle`: the partition stands at its end."""
+    def beat(self, task: TaskT, idle: Callable[[], bool]) -> Iterator[Out]:
+        """Called about once a second; `idle` asks the broker whether the partition stands at its end."""
 
     def due(self, task: TaskT) -> bool:
         """Is it time to save the progress of the task?"""
@@ -266,7 +268,7 @@ class Worker(Generic[TaskT]):
                 raise WorkerError(
                     f"{key[0]}/{key[1]}: stands at offset {position} of {high} for {self.stall:g} s although there is more"
                 )
-            self.sender.send(self.role.beat(task, at_end))
+            self.sender.send(self.role.beat(task, partial(self._idle, key, position) if at_end else _busy))
 
     def reading(self) -> Reading:
         """The worker as it is now, for other threads."""
@@ -278,6 +280,14 @@ class Worker(Generic[TaskT]):
         totals = {"records_in": self.received, "rebalances": self.rebalances, **self.sender.totals()}
         queues = {"early": (len(self._early), EARLY + BATCH), **self.sender.queues()}
         return Reading(places, queues, totals, self._paused)
+
+    def _idle(self, key: tuple[str, int], position: int) -> bool:
+        """What was fetched last may be old: while the broker is away, nobody knows what waits there."""
+        try:
+            _, high = self.consumer.get_watermark_offsets(TopicPartition(*key), timeout=ASK)
+        except KafkaException:
+            return False
+        return high == position
 
     def _save(self) -> None:
         for key, task in self.tasks.items():
@@ -302,6 +312,10 @@ class Worker(Generic[TaskT]):
                 self.consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:  # the next one will do, or the successor reads a little more
             log.warning("commit: %s", error.args[0].str())
+
+
+def _busy() -> bool:
+    return False
 
 
 def _noted(error: KafkaError) -> None:
