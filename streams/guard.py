@@ -8,11 +8,13 @@ its snapshot and the log, and a record that fails twice is set aside, with its r
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from streams.log_format import LIBRDKAFKA
 from streams.messages import END_OF_PARTITION, offset_of, record_of
 from streams.records import Out, Record
 from streams.roles import Kept, LogRole
@@ -42,12 +44,17 @@ class Guard:
     ----------
     repeats, holes, aside : int
         Records delivered again; records that were not delivered; records that failed twice.
+    taken : int
+        Records taken in.
+    moved : float
+        When the last one was, by ``time.monotonic``: catching up takes long, and is no standstill.
     """
 
     def __init__(self, role: LogRole[RespondTask], read: Reader, send: Callable[[list[Out]], None]) -> None:
         self.role, self._read, self._send = role, read, send
         self.kept: dict[int, Kept[RespondTask]] = {}
-        self.repeats = self.holes = self.aside = 0
+        self.repeats = self.holes = self.aside = self.taken = 0
+        self.moved = time.monotonic()
         self._aside: dict[int, set[int]] = {}  # offsets of records that failed twice
 
     def open(self, partition: int) -> None:
@@ -88,6 +95,8 @@ class Guard:
 
     def _take(self, partition: int, record: Record) -> None:
         kept = self.kept[partition]
+        self.taken += 1
+        self.moved = time.monotonic()
         try:
             out = self.role.handled(kept, record)
         except Exception as error:
@@ -128,7 +137,7 @@ def log_reader(properties: dict[str, Any], topic: str) -> Reader:
 
     def read(partition: int, start: int, end: int | None) -> Iterator[Record]:
         settings = {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
-        consumer = Consumer({**properties, **settings})
+        consumer = Consumer({**properties, **settings, "logger": LIBRDKAFKA})
         try:
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
             stop = high if end is None else min(end, high)

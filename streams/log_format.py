@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 
 import orjson
+
+LIBRDKAFKA = logging.getLogger("librdkafka")
+"""For what Kafka's client has to say; it writes to stderr, in a form of its own, unless it is given one."""
+
+NOISE = ("Missing sensor state for rebalance", "Timer %s is overlapping", "Timer %s woke up too")
+"""Messages of Faust that mean nothing here: it has no sensor of ours, and its timers drift while a step takes long."""
 
 _OF_RECORD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -20,17 +29,21 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
+        extra = {name: value for name, value in vars(record).items() if name not in _OF_RECORD}
         line = {
+            **extra,  # first: what is told of the record itself counts
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "role": self._role,
             "logger": record.name,
             "message": record.getMessage(),
-            **{name: value for name, value in vars(record).items() if name not in _OF_RECORD},
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # a number of more than 64 bits, half of a character: this one takes all
+            return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -55,8 +68,24 @@ def set_up(role: str, form: str, level: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(role) if form == "json" else TextFormatter(role))
+    handler.addFilter(lambda record: not str(record.msg).startswith(NOISE))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "faust", "mode", "numba"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends the process is a line of the log as well."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger(__name__).critical("%s: %s", kind.__name__, error, exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(of: threading.ExceptHookArgs) -> None:
+    name = of.thread.name if of.thread is not None else "a thread"
+    logging.getLogger(__name__).critical("%s failed", name, exc_info=of.exc_value)

@@ -10,28 +10,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import tempfile
 import time
 from typing import Any
 
 import faust
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams import routing
 from streams.guard import Guard, log_reader, sending
 from streams.layout import Layout
+from streams.log_format import LIBRDKAFKA
 from streams.messages import headers_of
+from streams.metrics_reading import Observer, PlaceReading, Reading
 from streams.public_versions import PublicVersions
 from streams.records import Record
 from streams.roles import Kept, LogRole
 from streams.sender import DeliveryError, Fence, Sender
 from streams.tasks.respond import RespondTask
-from streams.worker import Saving, WorkerError
+from streams.worker import STALL, Saving, WorkerError
 
 log = logging.getLogger(__name__)
 
 BEAT = 0.5  # seconds
 TRAILING = 2.0  # seconds without a delivery after which the end of the log is looked at
+LOOK = 5.0  # seconds between looks while records are delivered, and after one that the broker did not answer
+ORPHANED = 60.0  # seconds without a partition after which it is looked whether anybody has one
 
 
 class RespondApp:
@@ -48,9 +54,9 @@ class RespondApp:
 
     def __init__(
         self, role: LogRole[RespondTask], layout: Layout, broker: dict[str, Any], consumer: dict[str, Any],
-        producer: dict[str, Any],
+        producer: dict[str, Any], admin: dict[str, Any], observer: Observer | None = None,
     ) -> None:  # fmt: skip
-        self.role, self.layout = role, layout
+        self.role, self.layout, self.observer = role, layout, observer or Observer()
         self.session = float(consumer.get("session.timeout.ms", 10_000)) / 1000
         self.fence = Fence(self.session)
         self.sender = Sender(producer, self.fence)
@@ -62,8 +68,14 @@ class RespondApp:
         self._saving: dict[int, tuple[Saving, int]] = {}
         self._delivered = time.monotonic()
         self._lock = asyncio.Lock()
-        self._consumer = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False})
-        self._watch = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False})
+        self._ends: dict[int, int] = {}
+        self._look_again = 0.0
+        self._progress: dict[int, tuple[int, float]] = {}  # position, and since when it stands there
+        self._owned: float | None = None  # when a partition was owned last
+        self._consumer = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False, "logger": LIBRDKAFKA})
+        # It never polls, which would hand its log lines on: those that it has stand in the errors of its calls as well.
+        self._watch = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False, "log_level": "0"})
+        self._admin = AdminClient({**admin, "log_level": "0"})
         self.app = self._app(broker)
 
     def _app(self, broker: dict[str, Any]) -> Any:
@@ -116,7 +128,12 @@ class RespondApp:
         pairs = headers.items() if isinstance(headers, dict) else headers
         record = Record(message.offset, dict(pairs), message.value or b"")
         self._delivered = time.monotonic()
-        await self._guarded(self.guard.deliver, message.partition, record)
+        await self._guarded(self._deliver, message.partition, record)
+
+    def _deliver(self, partition: int, record: Record) -> None:
+        begun = time.monotonic()
+        self.guard.deliver(partition, record)
+        self.observer.stepped(time.monotonic() - begun)
 
     async def _guarded(self, do: Any, *arguments: Any) -> None:
         """Run what may wait for the broker beside the loop, one after the other; a failure ends the process."""
@@ -161,7 +178,8 @@ class RespondApp:
                 if not self.sender.flush(self.session / 2) or not self.sender.acknowledged(mark):
                     log.warning("progress was not saved in time", extra={"partition": partition})
                     break
-        self._saving.pop(partition, None)
+        for table in (self._saving, self._ends, self._progress):
+            table.pop(partition, None)
         self.guard.drop(partition)
 
     # ---- beat ---------------------------------------------------------------------------------------------------------
@@ -178,24 +196,81 @@ class RespondApp:
         self.sender.pump()
         self._follow()
         now = time.monotonic()
+        quiet = now - self._delivered > TRAILING
+        if now >= self._look_again:
+            self._look(now, quiet)
+        self._orphaned(now)
         for partition, kept in list(self.guard.kept.items()):
-            if now - self._delivered > TRAILING:
-                self._fill(partition, kept)
+            self._stalled(partition, kept, now)
             self.sender.send(self.role.beat(kept))
             if partition not in self._saving and self.role.due(kept):
                 self._step_of(partition, self._save(kept, partition))
             elif partition in self._saving and self.sender.acknowledged(self._saving[partition][1]):
                 self._step_of(partition, self._saving[partition][0])
+        self.observer.publish(self.reading())
 
-    def _fill(self, partition: int, kept: Kept[RespondTask]) -> None:
-        """What was lost at the end of the log shows by no later record."""
+    def _look(self, now: float, quiet: bool) -> None:
+        """Look where the log ends; what was lost there shows by no later record."""
+        self._look_again = now if quiet else now + LOOK
+        for partition, kept in list(self.guard.kept.items()):
+            try:
+                _, end = self._watch.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
+            except KafkaException as error:  # the broker is away: Faust waits for it as well
+                log.warning("kafka: %s", error.args[0].str())
+                self._progress.clear()  # nobody could get on
+                self._look_again = time.monotonic() + LOOK
+                return
+            self._ends[partition] = end
+            if quiet and end > kept.task.position:
+                self.guard.fill(partition, end)
+
+    def _stalled(self, partition: int, kept: Kept[RespondTask], now: float) -> None:
+        position, end = kept.task.position, self._ends.get(partition, -1)
+        before, since = self._progress.get(partition, (-1, now))
+        if position != before or end <= position:
+            self._progress[partition] = position, now
+        elif now - since > STALL:
+            raise WorkerError(
+                f"{self._topic}/{partition}: stands at offset {position} of {end} for {STALL:g} s although there is more"
+            )
+
+    def _orphaned(self, now: float) -> None:
+        """Leave when this process has lost its partitions for good, and nobody else has them.
+
+        Faust can sit in its group without ever being given anything again; a new process is.
+        """
+        if self.assigned:
+            self._owned = now
+        elif self._owned is not None and now - self._owned > ORPHANED:
+            self._owned = now - ORPHANED + LOOK
+            if not self._somebody_owns():
+                raise WorkerError(f"no partition for {ORPHANED:g} s, and no other process of the group has any")
+
+    def _somebody_owns(self) -> bool:
+        group = self.role.group
         try:
-            _, high = self._watch.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
-        except KafkaException as error:  # the broker is away: Faust waits for it as well
+            described = self._admin.describe_consumer_groups([group], request_timeout=10)[group].result()
+        except KafkaException as error:  # nobody can own anything while the broker is away
             log.warning("kafka: %s", error.args[0].str())
-            return
-        if high > kept.task.position:
-            self.guard.fill(partition, high)
+            return True
+        return any(member.assignment.topic_partitions for member in described.members)
+
+    def reading(self) -> Reading:
+        """The process as it is now, for other threads."""
+        places = {
+            (self._topic, p): PlaceReading(self.role.reading(kept), kept.task.position, self._ends.get(p, -1))
+            for p, kept in self.guard.kept.items()
+        }
+        guard = self.guard
+        totals = {
+            "records_in": guard.taken, "repeats": guard.repeats, "holes": guard.holes, "aside": guard.aside,
+            "rewritten": self.versions.rewritten, "rebalances": self.rebalances, **self.sender.totals(),
+        }  # fmt: skip
+        return Reading(places, self.sender.queues(), totals)
+
+    def turned(self) -> float:
+        """When the process got on last, by ``time.monotonic``."""
+        return max(self.looped, self.guard.moved)
 
     def _step_of(self, partition: int, saving: Saving) -> None:
         try:
@@ -232,8 +307,30 @@ class RespondApp:
     def run(self) -> int:
         """Until a signal; returns the exit status."""
         self.fence.watch()
-        worker = faust.Worker(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
+        worker = _Process(self.app, override_logging=False, redirect_stdouts=False, quiet=True)
+        worker.spinner = None  # its escape codes would end up in logs
         try:
             worker.execute_from_commandline()  # ends with SystemExit, always
         except SystemExit as ended:
             return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+
+
+class _Process(faust.Worker):
+    """Ends as the other roles do; Faust would ignore a second signal, and open a debugger at SIGUSR2."""
+
+    def install_signal_handlers(self) -> None:
+        """SIGTERM and SIGINT: drain, save and leave; the second one: leave at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._asked, number)
+
+    def _asked(self, number: signal.Signals) -> None:
+        log.info("stopping", extra={"signal": int(number)})
+        for again in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(again, _leave)  # the loop may be busy for as long as it takes to save
+        self._flag_as_shutdown_by_signal()
+        self._schedule_shutdown(number)
+
+
+def _leave(number: int, _frame: object) -> None:
+    log.warning("leaving at once, progress not saved", extra={"signal": number})
+    os._exit(128 + number)

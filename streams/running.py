@@ -16,21 +16,25 @@ from confluent_kafka import KafkaException
 from aiops.errors import UserError
 from aiops.signals import SECOND
 from streams import log_format
-from streams.admin import Admin, verify
+from streams.acls import admit
+from streams.health import Health, Server, address
+from streams.metrics import Metrics
+from streams.records import Refused
 from streams.roles import IngestRole, LogRole
 from streams.sender import DeliveryError
-from streams.settings import Settings, faust_broker
+from streams.settings import Http, Settings, faust_broker
 from streams.settings_clients import client_error
+from streams.snapshots import SnapshotError
 from streams.tasks.assemble import AssembleTask
 from streams.tasks.detect import DetectTask
 from streams.tasks.respond import RespondTask
-from streams.topics import needed
 from streams.topics_sync import current
 from streams.worker import Worker, WorkerError
 
 log = logging.getLogger(__name__)
 
 ROLES = ("ingest", "assemble", "detect", "respond")
+LAST_PORT = 65_535
 
 
 def run(settings: Settings, role: str) -> int:
@@ -42,20 +46,30 @@ def run(settings: Settings, role: str) -> int:
         It cannot begin: topics are missing, the broker does not answer, a property is wrong.
     """
     log_format.set_up(role, settings.logging.format, settings.logging.level)
-    verify(Admin(settings.admin_properties()), settings, needed(settings, role))
-    return _respond(settings) if role == "respond" else _worker(settings, role)
+    health = Health(Metrics(role, settings.engine_config().digest()))
+    server = Server(health, settings.http.host, settings.http.port)
+    server.start()
+    try:
+        admit(settings, role)
+        return (_respond if role == "respond" else _worker)(settings, role, health)
+    finally:
+        server.stop()
 
 
-def _worker(settings: Settings, role: str) -> int:
+def _worker(settings: Settings, role: str, health: Health) -> int:
     group = settings.group(role)
     consumer = settings.consumer_properties(group)
     with client_error(consumer):
-        worker: Worker[Any] = Worker(_role(settings, role, group), consumer, settings.producer_properties())
+        worker: Worker[Any] = Worker(
+            _role(settings, role, group, health), consumer, settings.producer_properties(), observer=health
+        )
     worker.handle_signals()
+    health.follow(lambda: worker.looped)
+    health.watch()
     log.info("running", extra={"group": group})
     try:
         worker.run()
-    except (WorkerError, DeliveryError) as error:
+    except (WorkerError, DeliveryError, SnapshotError, Refused) as error:
         log.error("%s", error)
         return 1
     except KafkaException as error:
@@ -65,7 +79,7 @@ def _worker(settings: Settings, role: str) -> int:
     return 0
 
 
-def _role(settings: Settings, role: str, group: str) -> Any:
+def _role(settings: Settings, role: str, group: str, health: Health) -> Any:
     layout, clocks = settings.layout(), settings.clocks
     if role == "ingest":
         return IngestRole(
@@ -75,6 +89,7 @@ def _role(settings: Settings, role: str, group: str) -> Any:
             _seconds(clocks.idle_after),
             clocks.tick_every / SECOND,
             sources=_told(settings),
+            observer=health,
         )
     make: Callable[[int], Any] = {
         "assemble": lambda p: AssembleTask(p, layout),
@@ -85,7 +100,7 @@ def _role(settings: Settings, role: str, group: str) -> Any:
     reader = settings.consumer_properties(f"{group}-snapshots")
     return LogRole(
         make, topic, layout, group, settings.snapshots.every, settings.snapshots.replay_limit / SECOND,
-        _seconds(clocks.hold_limit), reader,
+        _seconds(clocks.hold_limit), reader, health,
     )  # fmt: skip
 
 
@@ -97,16 +112,22 @@ def _told(settings: Settings) -> frozenset[str]:
     return frozenset(source for of in state.sets.values() for source in of)
 
 
-def _respond(settings: Settings) -> int:
+def _respond(settings: Settings, role: str, health: Health) -> int:
     from streams.respond_app import RespondApp
 
-    group = settings.group("respond")
+    group = settings.group(role)
     urls, credentials = faust_broker(settings)
     broker: dict[str, Any] = {"broker": urls}
     if credentials is not None:
         broker["broker_credentials"] = credentials
     consumer, producer = settings.consumer_properties(group), settings.producer_properties()
-    app = RespondApp(_role(settings, "respond", group), settings.layout(), broker, consumer, producer)
+    with client_error(consumer):
+        app = RespondApp(
+            _role(settings, role, group, health), settings.layout(), broker, consumer, producer,
+            settings.admin_properties(), health,
+        )  # fmt: skip
+    health.follow(app.turned)
+    health.watch()
     log.info("running", extra={"group": group})
     status: int = app.run()
     return status
@@ -116,32 +137,47 @@ def _seconds(duration: int | None) -> float | None:
     return None if duration is None else duration / SECOND
 
 
-def supervise(path: Path) -> int:
-    """All roles, a process each; when one ends, all end."""
-    processes = {
-        role: subprocess.Popen([sys.executable, "-m", "streams.cli", "run", "--role", role, "--config", str(path)])  # noqa: S603
-        for role in ROLES
-    }
-    asked = 0
+def supervise(path: Path, http: Http) -> int:
+    """All roles, a process each, answering at ports one after the other from `http`; when one ends, all end.
 
-    def stop(_number: int, _frame: object) -> None:
-        nonlocal asked
-        asked += 1
+    Raises
+    ------
+    UserError
+        There are not so many ports.
+    """
+    last = http.port + len(ROLES) - 1
+    if http.port and last > LAST_PORT:
+        raise UserError(f"http: {len(ROLES)} roles need ports {http.port} to {last}, and the last one is {LAST_PORT}")
+    places = {role: address(http.host, http.port + i if http.port else 0) for i, role in enumerate(ROLES)}
+    command = [sys.executable, "-m", "streams.cli", "run", "--config", str(path)]
+    processes = {
+        # A group of their own: a terminal's Ctrl-C would reach them too, and a second signal means at once.
+        role: subprocess.Popen([*command, "--role", role, "--http", place], process_group=0)  # noqa: S603
+        for role, place in places.items()
+    }
+    asked: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        asked.append(number)
         for process in processes.values():
-            if asked > 1:
+            if len(asked) > 1:
                 process.kill()
             elif process.poll() is None:
                 process.send_signal(signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     while all(process.poll() is None for process in processes.values()):
         time.sleep(0.2)
     first = next(role for role, process in processes.items() if process.poll() is not None)
     if not asked:
         sys.stderr.write(f"aiops run: {first} ended with status {processes[first].returncode}; so do the others\n")
-        stop(signal.SIGTERM, None)
+        for process in processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
     for process in processes.values():
         process.wait()
-    codes: list[int] = [abs(process.returncode) for process in processes.values()]
-    return max(codes)
+    if len(asked) > 1:
+        return 128 + asked[1]
+    codes = [process.returncode for process in processes.values()]
+    return max(code if code >= 0 else 128 - code for code in codes)

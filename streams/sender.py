@@ -16,6 +16,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from streams.log_format import LIBRDKAFKA
 from streams.records import Out
 
 PARTITION_UA = -1  # the partitioner chooses
@@ -90,7 +91,7 @@ class Sender:
     """
 
     def __init__(self, properties: dict[str, Any], fence: Fence) -> None:
-        self._producer = Producer(properties)
+        self._producer = Producer({**properties, "logger": LIBRDKAFKA})
         self._most = int(properties.get("queue.buffering.max.messages", QUEUE))
         self._fence = fence
         self._outbox: deque[tuple[_Epoch, Out]] = deque()

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.log_format import LIBRDKAFKA
 from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, TRANSPORT, place_of
 from streams.metrics_reading import Observer, PlaceReading, Reading, TaskReading
 from streams.records import Out
@@ -99,7 +100,7 @@ class Worker(Generic[TaskT]):
         self._stopping = False
         self._finishing = False
         self._beaten = 0.0
-        self.consumer = Consumer({**consumer, "error_cb": _noted})
+        self.consumer = Consumer({**consumer, "error_cb": _noted, "logger": LIBRDKAFKA})
 
     # ---- life ---------------------------------------------------------------------------------------------------------
     def stop(self) -> None:
