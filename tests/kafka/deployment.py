@@ -78,10 +78,11 @@ class Deployment:
         assert process.returncode == 0, err.decode()
         return out.decode()
 
-    def produce(self, day: Path, speed: float = 0.0) -> subprocess.Popen[bytes]:
-        words = ["--speed", str(speed)] if speed else []
+    def produce(self, day: Path, speed: float = 0.0, end: bool = True) -> subprocess.Popen[bytes]:
+        words = ["--end"] if end else []
+        words += ["--speed", str(speed)] if speed else []
         with (self.folder / "produce.log").open("wb") as log:
-            return self.aiops("produce", str(day), "--end", *words, stderr=log)
+            return self.aiops("produce", str(day), *words, stderr=log)
 
     # ---- processes ----------------------------------------------------------------------------------------------------
     def __enter__(self) -> Self:
