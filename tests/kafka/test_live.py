@@ -76,11 +76,9 @@ def test_windows_close_although_nothing_comes_any_more(kafka, prefix, tmp_path, 
 
 def test_who_holds_everybody_up_is_let_go_and_people_are_told(kafka, prefix, tmp_path, minutes):
     """Nobody reads the changes; their sources never speak."""
-    folder, end = minutes
+    folder, _ = minutes
     clocks = {"idle_after": "never", "hold_limit": "5s"}
-    with Deployment(
-        kafka.client(), prefix, tmp_path, dict.fromkeys(("ingest", "assemble", "detect", "respond"), 1), clocks=clocks
-    ) as d:
+    with Deployment(kafka.client(), prefix, tmp_path, dict.fromkeys(ROLES, 1), clocks=clocks) as d:
         assert d.produce(folder, end=False).wait() == 0
 
         def told() -> set[str]:
