@@ -6,16 +6,32 @@ letters and everything public, answers on the commands topic.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aiops.errors import UserError
 from streams.settings import Settings
-from streams.topics import ROLES, Topic, table
+from streams.topics import OPERATOR, ROLES, Topic, needed, table
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AclBinding  # type: ignore[attr-defined]
 
+    from streams.admin import Admin
+
+log = logging.getLogger(__name__)
+
 USERS = ("worker", "producer", "oncall", "operator")
+# What reads a log without a group has the name of one all the same, and librdkafka looks for that group's coordinator:
+# a reader who may not is told so instead of the log's records.  Nobody joins it and nothing is committed to it.
+GROUPLESS = "unused"
+LOOK_EVERY = 3.0  # seconds
+PATIENCE = 5.0  # seconds for an answer while the role runs
+REFUSED, SHUT_OUT = 2, 2  # times in a row
+ADVICE = "aiops topics acls prints the access rights needed"
 
 
 class Right(NamedTuple):
@@ -41,12 +57,7 @@ def rights(settings: Settings) -> list[Right]:
 
 def _rights(settings: Settings) -> Iterator[Right]:
     topics = table(settings)
-    for topic in topics:
-        for operation in _worker(topic):
-            yield Right("worker", "topic", "literal", topic.name, operation)
-    # Of the roles' consumer groups, and none of a prefix that only begins like this one.
-    for end in ".-":
-        yield Right("worker", "group", "prefixed", f"{settings.prefix}{end}", "READ")
+    yield from _of_roles(settings, topics, ROLES)
     for topic in topics:
         if topic.kind == "raw":
             yield Right("producer", "topic", "literal", topic.name, "WRITE")
@@ -58,11 +69,22 @@ def _rights(settings: Settings) -> Iterator[Right]:
     yield Right("operator", "group", "prefixed", "operator-", "READ")
 
 
-def _worker(topic: Topic) -> Iterator[str]:
-    reads, writes = set(topic.readers) & set(ROLES), set(topic.writers) & set(ROLES)
+def _of_roles(settings: Settings, topics: list[Topic], roles: Collection[str]) -> Iterator[Right]:
+    for topic in topics:
+        for operation in _worker(topic, roles):
+            yield Right("worker", "topic", "literal", topic.name, operation)
+    # Of the roles' consumer groups, and none of a prefix that only begins like this one.
+    for end in ".-":
+        yield Right("worker", "group", "prefixed", f"{settings.prefix}{end}", "READ")
+    yield Right("worker", "group", "literal", GROUPLESS, "DESCRIBE")
+
+
+def _worker(topic: Topic, roles: Collection[str]) -> Iterator[str]:
+    reads, writes = set(topic.readers) & set(roles), set(topic.writers) & set(roles)
     if reads or (writes and topic.name.endswith(".incidents")):  # whose owner looks for older versions after its own
         yield "READ"
-    if writes or (reads and topic.kind == "internal"):  # who reads the log also writes stragglers into it
+    # Who reads a log also writes stragglers into it.
+    if writes or (reads and topic.kind == "internal" and topic.writers != OPERATOR):
         yield "WRITE"
     if reads or writes:
         yield "DESCRIBE"
@@ -120,3 +142,99 @@ def script(found: list[Right], principals: dict[str, str], servers: str) -> list
         who = f"--allow-principal {principals[right.user]}"
         out.append(f"kafka-acls.sh --bootstrap-server {servers} --add {who} {what} {where}")
     return out
+
+
+# ---- what a worker has ---------------------------------------------------------------------------------------------------
+def lacking(admin: Admin, settings: Settings, role: str) -> str | None:
+    """What the user of an admin client may not do although `role` must, in words.
+
+    Raises
+    ------
+    UserError
+        The cluster does not answer.
+    """
+    wanted: dict[tuple[str, str], list[str]] = {("group", settings.group(role)): ["READ"]}
+    for right in _of_roles(settings, needed(settings, role), (role,)):
+        if right.pattern == "literal":
+            wanted.setdefault((right.resource, right.name), []).append(right.operation)
+    has = admin.granted(*([name for of, name in wanted if of == kind] for kind in ("topic", "group")))
+    found = []
+    for (kind, name), operations in wanted.items():
+        allowed = has[kind, name]
+        if allowed is not None and (missing := [o for o in operations if o not in allowed]):
+            found.append(f"{kind} {name} ({', '.join(missing)})")
+    return ", ".join(found) or None
+
+
+def admit(settings: Settings, role: str) -> None:
+    """Let a role begin on a cluster that has what it needs and lets it do what it must; and see that this lasts.
+
+    Raises
+    ------
+    UserError
+        No answer, topics that are missing or unfit, or access rights that are.
+    """
+    from streams.admin import Admin, verify
+
+    admin = Admin(settings.admin_properties())
+    check(admin, settings, role)
+    verify(admin, settings, needed(settings, role))
+    Watch(Admin(settings.admin_properties(), PATIENCE), settings, role).start()
+
+
+def check(admin: Admin, settings: Settings, role: str) -> None:
+    """Refuse to begin a role as a user who could not go on with it; some rights are needed hours later.
+
+    Raises
+    ------
+    UserError
+    """
+    if (found := lacking(admin, settings, role)) is not None:
+        raise UserError(f"{admin.who} lacks access rights that {role} needs: {found}; {ADVICE}")
+
+
+class Watch:
+    """Leaves a role whose user has lost a right or the password: its clients would only try again for ever.
+
+    A broker that does not answer is no reason, and what is refused once is asked again: rights that are replaced are away
+    for a moment, and so are connections to a broker that starts.
+
+    Parameters
+    ----------
+    admin : Admin
+        A client of its own.
+    leave : callable
+        Ends the process with a status.
+    """
+
+    def __init__(self, admin: Admin, settings: Settings, role: str, leave: Callable[[int], Any] = os._exit) -> None:
+        self._admin, self._settings, self._role, self._leave = admin, settings, role, leave
+        self._refused = self._shut_out = 0  # times in a row
+
+    def start(self) -> None:
+        """Look every few seconds, until the process ends."""
+
+        def look() -> None:
+            while True:
+                time.sleep(LOOK_EVERY)
+                self.look()
+
+        threading.Thread(target=look, name="access", daemon=True).start()
+
+    def look(self) -> None:
+        """Ask once, and leave if this was the last time."""
+        try:
+            found = lacking(self._admin, self._settings, self._role)
+        except UserError:
+            self._shut_out += (hopeless := self._admin.hopeless()) is not None
+            if hopeless is not None and self._shut_out >= SHUT_OUT:
+                self._end(hopeless)
+            return
+        self._shut_out = 0
+        self._refused = 0 if found is None else self._refused + 1
+        if self._refused >= REFUSED:
+            self._end(f"{self._admin.who} has lost access rights that {self._role} needs: {found}; {ADVICE}")
+
+    def _end(self, why: str) -> None:
+        log.error("%s", why)
+        self._leave(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
 from aiops.errors import UserError
+from streams.acls import ADVICE
 from streams.settings import Settings
 from streams.settings_clients import client_error, without_secrets
 from streams.topics import Topic
@@ -19,6 +21,11 @@ PATIENCE = 20.0  # seconds for an answer; a broker that has just started needs s
 _HOPELESS = {"_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"}
 _PATIENT = {"_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE"}
 _UNAUTHORIZED = {"TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"}
+_UNSETTLED = {
+    "NOT_LEADER_FOR_PARTITION",
+    "LEADER_NOT_AVAILABLE",
+}  # a partition that was just made, or whose broker left
+_ABSENT = {"UNKNOWN_TOPIC_OR_PART", "GROUP_ID_NOT_FOUND"}
 
 
 class Found(NamedTuple):
@@ -54,7 +61,7 @@ class Admin:
 
     def __init__(self, properties: Mapping[str, str], patience: float = PATIENCE) -> None:
         self._properties, self._patience = dict(properties), patience
-        self._errors: list[KafkaError] = []
+        self._errors: deque[KafkaError] = deque(maxlen=16)  # of a client that may live as long as its worker
         with client_error(properties):
             # Silent: what the log would say is in the error, in one line.
             quiet: dict[str, Any] = {"error_cb": self._errors.append, "log_level": "0"}
@@ -69,12 +76,28 @@ class Admin:
                 self._client.list_topics(timeout=1.0)
             except KafkaException as error:
                 self._client.poll(0)
-                if hopeless := [e for e in self._errors if e.name() in _HOPELESS]:
-                    raise UserError(self._said(hopeless[-1])) from None
+                last = (self._errors or [error.args[0]])[-1]
+                if (hopeless := self.hopeless()) is not None:
+                    raise UserError(hopeless) from None
                 if time.monotonic() > until or error.args[0].name() not in _PATIENT:
-                    raise UserError(self._said((self._errors or [error.args[0]])[-1])) from None
+                    raise UserError(self._said(last)) from None
             else:
                 return
+
+    def hopeless(self) -> str | None:
+        """What the brokers have against this client that no patience mends: its password, or whom it trusts.
+
+        Of the time since this was asked last.
+        """
+        self._client.poll(0)
+        found = [error for error in self._errors if error.name() in _HOPELESS]
+        self._errors.clear()
+        return self._said(found[-1]) if found else None
+
+    @property
+    def who(self) -> str:
+        """The user as whom this client comes, in words."""
+        return _who(self._properties)
 
     def _said(self, error: KafkaError) -> str:
         where = self._properties.get("bootstrap.servers", "")
@@ -174,12 +197,21 @@ class Admin:
         if not places:
             return {}
         ends = []
+        until = time.monotonic() + self._patience
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
-            found = {}
-            for place, answer in self._answers(self._client.list_offsets(dict.fromkeys(places, spec))).items():
-                if isinstance(answer, KafkaException):
-                    raise self.refused(answer.args[0], f"{place.topic}/{place.partition}")
-                found[place.topic, place.partition] = answer.offset
+            found: dict[tuple[str, int], int] = {}
+            open_ = places
+            while open_:
+                unsettled = []
+                for place, answer in self._answers(self._client.list_offsets(dict.fromkeys(open_, spec))).items():
+                    if not isinstance(answer, KafkaException):
+                        found[place.topic, place.partition] = answer.offset
+                    elif answer.args[0].name() in _UNSETTLED and time.monotonic() < until:
+                        unsettled.append(TopicPartition(place.topic, place.partition))
+                    else:
+                        raise self.refused(answer.args[0], f"{place.topic}/{place.partition}")
+                if open_ := unsettled:
+                    time.sleep(0.1)
             ends.append(found)
         return {place: (ends[0][place], ends[1][place]) for place in ends[0]}
 
@@ -195,16 +227,53 @@ class Admin:
             if isinstance(answer, KafkaException):
                 raise self.refused(answer.args[0], f"access of {binding.principal} to {binding.name}")
 
+    def granted(self, topics: Iterable[str], groups: Iterable[str]) -> dict[tuple[str, str], frozenset[str] | None]:
+        """Operations that this client is allowed, by kind (topic, group) and name; None: the cluster does not say.
+
+        Raises
+        ------
+        UserError
+            No answer.
+        """
+        asked = {"include_authorized_operations": True, "request_timeout": self._patience}
+        names, several = list(topics), list(groups)
+        answers: dict[tuple[str, str], Any] = {}
+        if names:
+            described = self._client.describe_topics(TopicCollection(names), **asked)
+            answers |= {("topic", name): answer for name, answer in self._answers(described).items()}
+        if several:
+            grouped = self._client.describe_consumer_groups(several, **asked)
+            answers |= {("group", name): answer for name, answer in self._answers(grouped).items()}
+        out: dict[tuple[str, str], frozenset[str] | None] = {}
+        for resource, answer in answers.items():
+            if not isinstance(answer, KafkaException):
+                operations = answer.authorized_operations
+                # A group that nobody has joined yet has none.
+                out[resource] = frozenset(o.name for o in operations) if operations else None
+            elif answer.args[0].name() in _UNAUTHORIZED:
+                out[resource] = frozenset()
+            elif answer.args[0].name() in _ABSENT:
+                out[resource] = None
+            else:
+                raise self.refused(answer.args[0], " ".join(resource))
+        return out
+
     def refused(self, error: KafkaError, what: str) -> UserError:
         """What a broker says about something, as an error that says what to do."""
-        said = without_secrets(error.str(), self._properties)
-        user = self._properties.get("sasl.username")
-        if error.name() in _UNAUTHORIZED:
-            who = f"user {user}" if user else "this client"
-            return UserError(
-                f"{what}: {who} is not allowed to: {said} (aiops topics acls prints the access rights needed)"
-            )
-        return UserError(f"{what}: {said}")
+        return refusal(error, what, self._properties)
+
+
+def refusal(error: KafkaError, what: str, properties: Mapping[str, str]) -> UserError:
+    """What a broker says about something to a client with these properties, as an error that says what to do."""
+    said = without_secrets(error.str(), properties)
+    if error.name() in _UNAUTHORIZED:
+        return UserError(f"{what}: {_who(properties)} is not allowed to: {said} ({ADVICE})")
+    return UserError(f"{what}: {said}")
+
+
+def _who(properties: Mapping[str, str]) -> str:
+    user = properties.get("sasl.username")
+    return f"user {user}" if user else "this client"
 
 
 # ---- is and should be ----------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def _internal(settings: Settings) -> Iterator[Topic]:
     partitions, retention = settings.topics.partitions, settings.topics.retention
     yield Topic(
         settings.topic("sources"), "internal", "sources", 1, "the set of sources that stages wait for, as it is now",
-        OPERATOR, OPERATOR, compacted=True,
+        OPERATOR, (*OPERATOR, *INGEST), compacted=True,
     )  # fmt: skip
     yield Topic(
         settings.topic("traces"), "internal", "none; the partition is chosen by trace id", partitions.traces,

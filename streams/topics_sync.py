@@ -15,7 +15,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from aiops.errors import UserError
-from streams.admin import Admin, Found
+from streams.admin import Admin, Found, refusal
 from streams.control import KEY, decode_sources, sources_record
 from streams.records import SOURCES, Refused
 from streams.settings import Settings
@@ -234,6 +234,7 @@ def _log(settings: Settings, topic: str, places: list[tuple[int, int]]) -> Itera
     with client_error(properties, "consumer"):
         consumer = Consumer(properties)
     try:
+        _looked_at(consumer, topic, properties)
         consumer.assign([TopicPartition(topic, p, offset) for p, offset in places])
         open_, last = {p for p, _ in places}, time.monotonic()
         while open_:
@@ -244,12 +245,23 @@ def _log(settings: Settings, topic: str, places: list[tuple[int, int]]) -> Itera
                 elif error.name() == "_PARTITION_EOF":
                     open_.discard(message.partition())
                 else:
-                    raise UserError(f"topic {topic}: {error.str()}")
+                    raise _refused(error, topic, properties)
             if messages:
                 last = time.monotonic()
             elif time.monotonic() - last > PATIENCE:
                 raise UserError(f"topic {topic}: its end has not come for {PATIENCE:g} s")
     except KafkaException as error:
-        raise UserError(f"topic {topic}: {error.args[0].str()}") from None
+        raise _refused(error.args[0], topic, properties) from None
     finally:
         consumer.close()
+
+
+def _looked_at(consumer: Consumer, topic: str, properties: Mapping[str, str]) -> None:
+    """A consumer that may not see a topic waits for it without a word."""
+    found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic]
+    if found.error is not None:
+        raise _refused(found.error, topic, properties)
+
+
+def _refused(error: KafkaError, topic: str, properties: Mapping[str, str]) -> UserError:
+    return refusal(error, f"topic {topic}", properties)
