@@ -18,11 +18,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from prometheus_client.exposition import choose_encoder
 
 from aiops.errors import UserError
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 
 TURN = 60.0  # seconds without a turn of the loop after which the process does not count as alive
 WEDGED = 300.0  # seconds without one after which it is ended: no supervisor needs to ask for that
+ORPHANED = 60.0  # seconds without the partitions that there were, after which it is asked whether anybody has them
+ASK = 10.0  # seconds between such questions
 WEDGED_STATUS = 70  # exit status of a process whose loop hung
 NEAR = 2_000  # records before the end at which a partition counts as read to it: more come while these are read
 STALE = 15.0  # seconds after which a reading says nothing of now
@@ -55,6 +59,7 @@ class Health(Observer):
         self._began = clock()
         self._turned: Callable[[], float] = lambda: self._began
         self._reading: Reading | None = None
+        self._owned: float | None = None  # when a partition was owned last
         self._waiting: dict[tuple[str, int], int | None] = {}  # places not read to their end yet, and what is left
         self._read: frozenset[tuple[str, int]] = frozenset()
         metrics.loop_age = self.silent
@@ -75,6 +80,8 @@ class Health(Observer):
     def publish(self, reading: Reading) -> None:
         """As in ``Observer``."""
         self.metrics.publish(reading)
+        if reading.places:
+            self._owned = self._clock()
         left = {place: of.behind for place, of in reading.places.items()}
         waiting = {p: n for p, n in left.items() if p not in self._read and (n is None or n > NEAR)}
         self._read = frozenset(left.keys() - waiting.keys())
@@ -111,12 +118,32 @@ class Health(Observer):
         return None
 
     # ---- end of what has hung -----------------------------------------------------------------------------------------
-    def watch(self, leave: Callable[[int], Any] = os._exit, every: float = 1.0) -> threading.Thread:
-        """End the process when the loop has not turned for too long; returns the thread that looks."""
+    def watch(
+        self, owned: Callable[[], bool], leave: Callable[[int], Any] = os._exit, every: float = 1.0
+    ) -> threading.Thread:
+        """End the process when its loop hangs, or when it has been forgotten; returns the thread that looks.
+
+        A client can sit in its group without ever being given a partition again; a new process is given some.
+
+        Parameters
+        ----------
+        owned : callable
+            Has anybody in the group a partition?  Is asked when this process had some and has none.
+        """
 
         def look() -> None:
+            asked = 0.0
             while (silent := self.silent()) <= WEDGED:
                 time.sleep(every)
+                now = self._clock()
+                if self._owned is None or now - self._owned <= ORPHANED or now - asked < ASK:
+                    continue
+                asked = now
+                if not owned():
+                    text = "no partition for %.0f s, and nobody else in the group has any: leaving"
+                    log.critical(text, now - self._owned, extra={"status": 1})
+                    leave(1)
+                    return
             log.critical("the loop has not turned for %.0f s: leaving", silent, extra={"status": WEDGED_STATUS})
             faulthandler.dump_traceback(sys.__stderr__ or sys.stderr)  # where it hangs
             leave(WEDGED_STATUS)
@@ -228,6 +255,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Probes come every few seconds: no line for each."""
+
+
+def somebody_owns(admin: Mapping[str, Any], group: str) -> bool:
+    """Has any member of a consumer group a partition?  Also true while the broker does not say.
+
+    Parameters
+    ----------
+    admin : mapping
+        Properties of a client; it is a new one each time, which begins with the addresses of the configuration.
+    """
+    client = AdminClient({**admin, "log_level": "0"})
+    try:
+        described = client.describe_consumer_groups([group], request_timeout=10)[group].result()
+    except KafkaException as error:  # nobody can own anything while the broker is away
+        log.warning("kafka: %s", error.args[0].str())
+        return True
+    return any(member.assignment and member.assignment.topic_partitions for member in described.members)
 
 
 _TEXT = "text/plain; charset=utf-8"

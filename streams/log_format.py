@@ -29,15 +29,14 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        extra = {name: value for name, value in vars(record).items() if name not in _OF_RECORD}
         line = {
-            **extra,  # first: what is told of the record itself counts
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "role": self._role,
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= {name: value for name, value in vars(record).items() if name not in _OF_RECORD | line.keys()}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
@@ -68,7 +67,7 @@ def set_up(role: str, form: str, level: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(role) if form == "json" else TextFormatter(role))
-    handler.addFilter(lambda record: not str(record.msg).startswith(NOISE))
+    handler.addFilter(lambda record: not any(noise in str(record.msg) for noise in NOISE))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -17,7 +17,6 @@ from typing import Any
 
 import faust
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from streams import routing
 from streams.guard import Guard, log_reader, sending
@@ -37,7 +36,6 @@ log = logging.getLogger(__name__)
 BEAT = 0.5  # seconds
 TRAILING = 2.0  # seconds without a delivery after which the end of the log is looked at
 LOOK = 5.0  # seconds between looks while records are delivered, and after one that the broker did not answer
-ORPHANED = 60.0  # seconds without a partition after which it is looked whether anybody has one
 
 
 class RespondApp:
@@ -54,7 +52,7 @@ class RespondApp:
 
     def __init__(
         self, role: LogRole[RespondTask], layout: Layout, broker: dict[str, Any], consumer: dict[str, Any],
-        producer: dict[str, Any], admin: dict[str, Any], observer: Observer | None = None,
+        producer: dict[str, Any], observer: Observer | None = None,
     ) -> None:  # fmt: skip
         self.role, self.layout, self.observer = role, layout, observer or Observer()
         self.session = float(consumer.get("session.timeout.ms", 10_000)) / 1000
@@ -71,11 +69,9 @@ class RespondApp:
         self._ends: dict[int, int] = {}
         self._look_again = 0.0
         self._progress: dict[int, tuple[int, float]] = {}  # position, and since when it stands there
-        self._owned: float | None = None  # when a partition was owned last
         self._consumer = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False, "logger": LIBRDKAFKA})
         # It never polls, which would hand its log lines on: those that it has stand in the errors of its calls as well.
         self._watch = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False, "log_level": "0"})
-        self._admin = AdminClient({**admin, "log_level": "0"})
         self.app = self._app(broker)
 
     def _app(self, broker: dict[str, Any]) -> Any:
@@ -199,7 +195,6 @@ class RespondApp:
         quiet = now - self._delivered > TRAILING
         if now >= self._look_again:
             self._look(now, quiet)
-        self._orphaned(now)
         for partition, kept in list(self.guard.kept.items()):
             self._stalled(partition, kept, now)
             self.sender.send(self.role.beat(kept))
@@ -233,27 +228,6 @@ class RespondApp:
             raise WorkerError(
                 f"{self._topic}/{partition}: stands at offset {position} of {end} for {STALL:g} s although there is more"
             )
-
-    def _orphaned(self, now: float) -> None:
-        """Leave when this process has lost its partitions for good, and nobody else has them.
-
-        Faust can sit in its group without ever being given anything again; a new process is.
-        """
-        if self.assigned:
-            self._owned = now
-        elif self._owned is not None and now - self._owned > ORPHANED:
-            self._owned = now - ORPHANED + LOOK
-            if not self._somebody_owns():
-                raise WorkerError(f"no partition for {ORPHANED:g} s, and no other process of the group has any")
-
-    def _somebody_owns(self) -> bool:
-        group = self.role.group
-        try:
-            described = self._admin.describe_consumer_groups([group], request_timeout=10)[group].result()
-        except KafkaException as error:  # nobody can own anything while the broker is away
-            log.warning("kafka: %s", error.args[0].str())
-            return True
-        return any(member.assignment.topic_partitions for member in described.members)
 
     def reading(self) -> Reading:
         """The process as it is now, for other threads."""
@@ -324,6 +298,8 @@ class _Process(faust.Worker):
             self.loop.add_signal_handler(number, self._asked, number)
 
     def _asked(self, number: signal.Signals) -> None:
+        if self._shutdown_immediately:
+            _leave(int(number), None)
         log.info("stopping", extra={"signal": int(number)})
         for again in (signal.SIGTERM, signal.SIGINT):
             signal.signal(again, _leave)  # the loop may be busy for as long as it takes to save

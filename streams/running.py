@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from aiops.errors import UserError
 from aiops.signals import SECOND
 from streams import log_format
 from streams.acls import admit
-from streams.health import Health, Server, address
+from streams.health import Health, Server, address, somebody_owns
 from streams.metrics import Metrics
 from streams.records import Refused
 from streams.roles import IngestRole, LogRole
@@ -65,7 +66,7 @@ def _worker(settings: Settings, role: str, health: Health) -> int:
         )
     worker.handle_signals()
     health.follow(lambda: worker.looped)
-    health.watch()
+    health.watch(partial(somebody_owns, settings.admin_properties(), group))
     log.info("running", extra={"group": group})
     try:
         worker.run()
@@ -124,10 +125,10 @@ def _respond(settings: Settings, role: str, health: Health) -> int:
     with client_error(consumer):
         app = RespondApp(
             _role(settings, role, group, health), settings.layout(), broker, consumer, producer,
-            settings.admin_properties(), health,
+            health,
         )  # fmt: skip
     health.follow(app.turned)
-    health.watch()
+    health.watch(partial(somebody_owns, settings.admin_properties(), group))
     log.info("running", extra={"group": group})
     status: int = app.run()
     return status

@@ -111,7 +111,12 @@ _PRODUCER_DEFAULTS = {
     "delivery.timeout.ms": "120000",
     "queue.buffering.max.kbytes": "65536",
 }
-_BOTH_DEFAULTS = {"message.max.bytes": str(LARGEST)}
+_BOTH_DEFAULTS = {
+    "message.max.bytes": str(LARGEST),
+    # After an outage of the whole cluster, metadata may name no broker; the client then knows none to ask (librdkafka
+    # issue 5301) until it begins again with bootstrap.servers, which it would do after 5 minutes.
+    "metadata.recovery.rebootstrap.trigger.ms": "10000",
+}
 
 
 def canonical(properties: Mapping[str, str]) -> dict[str, str]:
