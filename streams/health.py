@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from prometheus_client.exposition import choose_encoder
 
@@ -268,7 +268,9 @@ def somebody_owns(admin: Mapping[str, Any], group: str) -> bool:
     client = AdminClient({**admin, "log_level": "0"})
     try:
         described = client.describe_consumer_groups([group], request_timeout=10)[group].result()
-    except KafkaException as error:  # nobody can own anything while the broker is away
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return False
         log.warning("kafka: %s", error.args[0].str())
         return True
     return any(member.assignment and member.assignment.topic_partitions for member in described.members)

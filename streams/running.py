@@ -89,7 +89,7 @@ def _role(settings: Settings, role: str, group: str, health: Health) -> Any:
             group,
             _seconds(clocks.idle_after),
             clocks.tick_every / SECOND,
-            sources=_told(settings),
+            sources=partial(_told, settings),
             observer=health,
         )
     make: Callable[[int], Any] = {
@@ -108,8 +108,8 @@ def _role(settings: Settings, role: str, group: str, health: Health) -> Any:
 def _told(settings: Settings) -> frozenset[str]:
     """Sources that the partitions downstream know of."""
     state = current(settings)
-    if state is None:
-        raise UserError("no partition has been told its sources: aiops topics sync --config FILE tells them")
+    if state is None or not all(state.told.get(name) for name in state.sets):
+        raise UserError("not every partition has been told its sources: aiops topics sync --config FILE tells them")
     return frozenset(source for of in state.sets.values() for source in of)
 
 
@@ -151,11 +151,7 @@ def supervise(path: Path, http: Http) -> int:
         raise UserError(f"http: {len(ROLES)} roles need ports {http.port} to {last}, and the last one is {LAST_PORT}")
     places = {role: address(http.host, http.port + i if http.port else 0) for i, role in enumerate(ROLES)}
     command = [sys.executable, "-m", "streams.cli", "run", "--config", str(path)]
-    processes = {
-        # A group of their own: a terminal's Ctrl-C would reach them too, and a second signal means at once.
-        role: subprocess.Popen([*command, "--role", role, "--http", place], process_group=0)  # noqa: S603
-        for role, place in places.items()
-    }
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     asked: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
@@ -168,6 +164,11 @@ def supervise(path: Path, http: Http) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
+    for role, place in places.items():
+        # A group of its own: a terminal's Ctrl-C would reach it too, and a second signal means at once.
+        processes[role] = subprocess.Popen([*command, "--role", role, "--http", place], process_group=0)  # noqa: S603
+    if asked:  # while they were started: some have not heard of it, and none has begun
+        stop(asked.pop(), None)
     while all(process.poll() is None for process in processes.values()):
         time.sleep(0.2)
     first = next(role for role, process in processes.items() if process.poll() is not None)

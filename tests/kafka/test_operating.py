@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aiops.simulate import Simulation, write
 from streams import codec
+from streams.health import somebody_owns
 from streams.local_kafka import LocalKafka
 from tests.kafka.deployment import ROLES, Deployment
 
@@ -105,9 +106,11 @@ def test_roles_answer_and_stop_when_they_are_told_to(kafka, prefix, tmp_path, da
         assert total(of["ingest"], "aiops_lag_records") == 0
         assert [labels["role"] for labels, _ in of["detect"]["aiops_build_info"]] == ["detect"]
 
+        assert [somebody_owns(kafka.client(), f"{d.prefix}.{role}") for role in ROLES] == [True] * 4
         for role in ROLES:
             d.of[role, 0].send_signal(signal.SIGTERM)
         assert [d.of[role, 0].wait(30) for role in ROLES] == [0, 0, 0, 0], d.logs()
+        assert [somebody_owns(kafka.client(), f"{d.prefix}.{role}") for role in [*ROLES, "nobody"]] == [False] * 5
         for role in ROLES:
             said = lines(d, role)
             assert {"time", "level", "role", "message"} <= set(said[0])
