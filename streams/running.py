@@ -172,14 +172,18 @@ def supervise(path: Path, http: Http) -> int:
     while all(process.poll() is None for process in processes.values()):
         time.sleep(0.2)
     first = next(role for role, process in processes.items() if process.poll() is not None)
-    if not asked:
+    told = bool(asked)
+    if not told:
         sys.stderr.write(f"aiops run: {first} ended with status {processes[first].returncode}; so do the others\n")
         for process in processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-    for process in processes.values():
-        process.wait()
+    codes = {role: _status(process.wait()) for role, process in processes.items()}
     if len(asked) > 1:
         return 128 + asked[1]
-    codes = [process.returncode for process in processes.values()]
-    return max(code if code >= 0 else 128 - code for code in codes)
+    return max(codes.values()) if told else codes[first]
+
+
+def _status(code: int) -> int:
+    """As a shell says it: 128 and the number of the signal that ended a process."""
+    return code if code >= 0 else 128 - code
