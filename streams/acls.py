@@ -179,6 +179,8 @@ def admit(settings: Settings, role: str) -> None:
     admin = Admin(settings.admin_properties())
     check(admin, settings, role)
     verify(admin, settings, needed(settings, role))
+    if role == "respond":
+        logging.getLogger("faust").addHandler(FaustRefusal(admin.who, os._exit))
     Watch(Admin(settings.admin_properties(), PATIENCE), settings, role).start()
 
 
@@ -238,3 +240,27 @@ class Watch:
     def _end(self, why: str) -> None:
         log.error("%s", why)
         self._leave(1)
+
+
+class FaustRefusal(logging.Handler):
+    """Ends a process whose Faust was refused something, with one line: Faust would end as well, with pages of frames.
+
+    Of all handlers it is asked first, so that nothing else is written.
+    """
+
+    def __init__(self, who: str, leave: Callable[[int], Any]) -> None:
+        super().__init__(logging.WARNING)
+        self._who, self._leave = who, leave
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Leave if the record is of an exception by which a broker says no."""
+        from aiokafka.errors import (  # type: ignore[import-untyped]
+            GroupAuthorizationFailedError,
+            TopicAuthorizationFailedError,
+        )
+
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, (GroupAuthorizationFailedError, TopicAuthorizationFailedError)):
+            kind = "group" if isinstance(error, GroupAuthorizationFailedError) else "topic"
+            log.error("%s %s: %s is not allowed to (%s)", kind, error.args[0] if error.args else "", self._who, ADVICE)
+            self._leave(1)

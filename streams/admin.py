@@ -16,7 +16,7 @@ from streams.settings import Settings
 from streams.settings_clients import client_error, without_secrets
 from streams.topics import Topic
 
-PATIENCE = 20.0  # seconds for an answer; a broker that has just started needs some
+PATIENCE = 15.0  # seconds for an answer; a broker that has just started needs some
 # Names of librdkafka's and Kafka's errors.
 _HOPELESS = {"_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"}
 _PATIENT = {"_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE"}
@@ -76,12 +76,14 @@ class Admin:
                 self._client.list_topics(timeout=1.0)
             except KafkaException as error:
                 self._client.poll(0)
-                last = (self._errors or [error.args[0]])[-1]
-                if (hopeless := self.hopeless()) is not None:
-                    raise UserError(hopeless) from None
+                if hopeless := [e for e in self._errors if e.name() in _HOPELESS]:
+                    raise UserError(self._said(hopeless[-1])) from None
                 if time.monotonic() > until or error.args[0].name() not in _PATIENT:
-                    raise UserError(self._said(last)) from None
+                    # That all brokers are down is said after every complaint that says why.
+                    reasons = [e for e in self._errors if e.name() != "_ALL_BROKERS_DOWN"]
+                    raise UserError(self._said((reasons or self._errors or [error.args[0]])[-1])) from None
             else:
+                self._errors.clear()
                 return
 
     def hopeless(self) -> str | None:
