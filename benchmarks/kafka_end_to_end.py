@@ -1,0 +1,82 @@
+"""The engine on a real broker: rates, latency, scaling, takeover; peers that do one of its jobs; a soak.
+
+    python -m benchmarks.kafka_end_to_end [--quick] [--only WORD ...] [--bootstrap HOST:PORT] [--json FILE] [--soak MINUTES]
+
+A core second is a CPU second, user and system, of the processes of a role, all threads included, their start (the same
+processes with nothing to read) taken off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiops.errors import UserError
+from benchmarks import kafka_rates
+from benchmarks.kafka_rates import Line
+from streams.local_kafka import LocalKafka
+
+
+@contextmanager
+def broker(bootstrap: str | None) -> Iterator[tuple[dict[str, str], int | None]]:
+    """Properties of its clients, and its process id where it is ours."""
+    if bootstrap is not None:
+        yield {"bootstrap.servers": bootstrap}, None
+        return
+    with LocalKafka(heap="1g") as local:
+        yield dict(local.client()), local.pid(1)
+
+
+def main() -> int:
+    """Run what was asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works: not for judging")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="a broker; otherwise one is started")
+    parser.add_argument("--json", type=Path, help="write the results there")
+    parser.add_argument("--best-of", type=int, default=3, help="runs of each measurement of ingest (default 3)")
+    arguments = parser.parse_args()
+    lines: list[Line] = []
+    try:
+        with broker(arguments.bootstrap) as (kafka, pid), tempfile.TemporaryDirectory(prefix="aiops-bench-") as folder:
+            for part in arguments.only:
+                lines += PARTS[part](kafka, Path(folder), arguments, pid)
+    except UserError as error:
+        sys.stderr.write(f"kafka_end_to_end: {error}\n")
+        return 1
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(document(lines, arguments.quick), indent=2) + "\n")
+    return 0
+
+
+def document(lines: list[Line], quick: bool) -> dict[str, Any]:
+    """The results as JSON; ids never change."""
+    about = {
+        "python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count(), "quick": quick,
+        "load_average": round(os.getloadavg()[0], 1),
+    }  # fmt: skip
+    results = {
+        line.id: {"value": line.value, "unit": line.unit, "bar": line.bar or None, "met": line.good, **line.more}
+        for line in lines
+    }
+    return {"about": about, "results": results}
+
+
+Part = Callable[[dict[str, str], Path, argparse.Namespace, int | None], list[Line]]
+PARTS: dict[str, Part] = {
+    "ingest": lambda kafka, folder, a, _: kafka_rates.ingest(kafka, folder, a.quick, 1 if a.quick else a.best_of),
+    "chain": lambda kafka, folder, a, pid: kafka_rates.chain(kafka, folder, a.quick, pid),
+    "scaling": lambda kafka, folder, a, _: kafka_rates.scaling(kafka, folder, a.quick),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

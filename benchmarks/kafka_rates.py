@@ -1,0 +1,154 @@
+"""Items per second and core of each role on Kafka, against the stage of ingest alone; and how that scales."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiops.ingest.stage import Ingest, Message
+from aiops.signals import SECOND, WINDOW
+from benchmarks.kafka_load import Load, Mix, preload
+from benchmarks.kafka_site import PARTITIONS, Sent, Site, cpu_of, recent
+from streams.tasks.ingest import STEP
+
+ROLES = ("ingest", "assemble", "detect", "respond")
+INGEST_BAR = 0.70  # of the stage alone
+SCALE_BAR = 0.90  # of linear
+WORKERS = (1, 2, 4)
+UNIT = Mix(10_000, 20_000, 20_000)  # items a second of event time: 100,000 series
+QUICK_UNIT = Mix(2_000, 4_000, 4_000)
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of the table; `id` is permanent."""
+
+    id: str
+    title: str
+    value: float
+    unit: str
+    bar: str = ""
+    good: bool | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def alone(signal: str, messages: Iterable[Sent]) -> float:
+    """CPU seconds that the stages take for messages of each partition, in steps as large as a worker's."""
+    stages = [Ingest(f"bench/{p}", signal) for p in range(PARTITIONS)]
+    held: list[list[Message]] = [[] for _ in stages]
+    offsets, sizes = [0] * PARTITIONS, [0] * PARTITIONS
+    took = 0.0
+
+    def step(p: int) -> None:
+        nonlocal took
+        begun = time.process_time()
+        stages[p].process(held[p])
+        took += time.process_time() - begun
+        held[p], sizes[p] = [], 0
+
+    last = 0
+    for message in messages:
+        p, last = message.partition, message.time
+        if sizes[p] + len(message.value) > STEP:
+            step(p)
+        held[p].append(Message(offsets[p], message.time, message.value))
+        offsets[p] += 1
+        sizes[p] += len(message.value)
+    begun = time.process_time()
+    for p, stage in enumerate(stages):
+        step(p)
+        stage.advance(last + 60 * SECOND)
+    return took + time.process_time() - begun
+
+
+def ingest(kafka: dict[str, str], folder: Path, quick: bool, best_of: int) -> list[Line]:
+    """The role on topics that are full, and the stage alone on the same messages."""
+    lines = []
+    for signal, mix in (
+        ("metrics", Mix(UNIT.points, 0, 0)), ("logs", Mix(0, UNIT.records, 0)), ("traces", Mix(0, 0, UNIT.spans))
+    ):  # fmt: skip
+        for size in (500, 100):
+            load, windows = Load.of(mix, size), 3 if quick else 12
+            windows *= 2 if signal == "metrics" else 1  # as many points as there are spans
+            span = windows * WINDOW
+            items, start = load.items(span), recent(span)
+            stage = min(alone(signal, load.messages(start, start + span)) for _ in range(best_of + 1))
+            role, first = float("inf"), 0.0
+            for _ in range(best_of):
+                with Site(kafka, folder, [signal]) as site:
+                    nothing = site.cost("ingest")
+                    preload(site, load, windows)
+                    whole = site.cost("ingest")
+                    if whole - nothing < role:
+                        role, first = whole - nothing, nothing
+            share = stage / role
+            lines.append(Line(
+                f"kafka.ingest.{'spans' if signal == 'traces' else signal}_{size}",
+                f"ingest, {'spans' if signal == 'traces' else signal}, {size} a message", items / role, "items/s/core",
+                f"{INGEST_BAR:.0%} of the stage alone", share >= INGEST_BAR,
+                {"stage_alone": round(items / stage), "share": round(share, 3), "items": items,
+                 "cpu_seconds": round(role, 2), "start_up_cpu_seconds": round(first, 2)},
+            ))  # fmt: skip
+            told(lines[-1])
+    return lines
+
+
+def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) -> list[Line]:
+    """Each role in turn, one process, on what the one before it has left; rates by the raw items that went in."""
+    unit = QUICK_UNIT if quick else UNIT
+    load, lines = Load.of(unit, 500, fault=True), list[Line]()
+    with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
+        nothing = {role: site.cost(role) for role in ROLES}
+        at_broker = cpu_of(broker) if broker else 0.0
+        items = preload(site, load, 6 if quick else 18)
+        for role in ROLES:
+            cpu = site.cost(role) - nothing[role]
+            records = sum(site.ends(site.read_by(role)).values())
+            lines.append(Line(
+                f"kafka.chain.{role}", f"{role}, of the mix", items / cpu, "items/s/core", "", None,
+                {"items": items, "records": records, "cpu_seconds": round(cpu, 2),
+                 "start_up_cpu_seconds": round(nothing[role], 2)},
+            ))  # fmt: skip
+            told(lines[-1])
+        total = sum(line.more["cpu_seconds"] for line in lines)
+        lines.append(Line(
+            "kafka.chain.all", "all four roles, of the mix", items / total, "items/s/core", "", None,
+            {"items": items, "cpu_seconds": round(total, 2),
+             "broker_cpu_seconds": round(cpu_of(broker) - at_broker, 2) if broker else None},
+        ))  # fmt: skip
+        told(lines[-1])
+    return lines
+
+
+def scaling(kafka: dict[str, str], folder: Path, quick: bool) -> list[Line]:
+    """The same job done by 1, 2 and 4 processes: CPU seconds of all of them, their starts taken off."""
+    unit = QUICK_UNIT if quick else UNIT
+    load, used = Load.of(unit, 500), dict[tuple[str, int], float]()
+    roles = ("ingest", "assemble", "detect")
+    for n in WORKERS:
+        with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
+            nothing = {role: site.cost(role, n) for role in roles}
+            preload(site, load, 6 if quick else 18)
+            for role in roles:
+                used[role, n] = site.cost(role, n) - nothing[role]
+    lines = []
+    for role in roles:
+        for n in WORKERS:
+            share = used[role, 1] / used[role, n]
+            lines.append(Line(
+                f"kafka.scale.{role}.{n}", f"{role}, {n} processes", share, "of linear",
+                f">= {SCALE_BAR}", share >= SCALE_BAR, {"cpu_seconds": round(used[role, n], 2)},
+            ))  # fmt: skip
+            told(lines[-1])
+    return lines
+
+
+def told(line: Line) -> None:
+    """Print a line of the table."""
+    mark = {True: "met", False: "NOT MET", None: ""}[line.good]
+    more = ", ".join(f"{name} {value}" for name, value in line.more.items())
+    value = f"{line.value:,.0f}" if line.value >= 1000 else f"{line.value:.3g}"
+    print(f"{line.title:42s}{value:>12s} {line.unit:14s}{line.bar:>24s} {mark:8s} {more}", flush=True)
