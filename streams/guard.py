@@ -14,6 +14,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from aiops.incidents.stage import StepFailedError
 from streams.log_format import LIBRDKAFKA
 from streams.messages import END_OF_PARTITION, offset_of, record_of
 from streams.records import Out, Record
@@ -23,6 +24,8 @@ from streams.tasks.respond import RespondTask
 from streams.worker import WorkerError
 
 log = logging.getLogger(__name__)
+
+MOST_ASIDE = 20  # findings that may fail in one step
 
 Reader = Callable[[int, int, int | None], Iterator[Record]]
 """(partition, first offset, end or None for the end as it is now) -> records of the log."""
@@ -56,6 +59,7 @@ class Guard:
         self.repeats = self.holes = self.aside = self.taken = 0
         self.moved = time.monotonic()
         self._aside: dict[int, set[int]] = {}  # offsets of records that failed twice
+        self._bad_findings: dict[int, set[tuple[int, str, str]]] = {}  # (time, tenant, environment), likewise
 
     def open(self, partition: int) -> None:
         """Take over a partition: its state, and the log up to where it stands now."""
@@ -71,6 +75,7 @@ class Guard:
         """Give a partition up."""
         self.kept.pop(partition, None)
         self._aside.pop(partition, None)
+        self._bad_findings.pop(partition, None)
 
     def deliver(self, partition: int, record: Record) -> None:
         """A record from the deliverer."""
@@ -82,6 +87,10 @@ class Guard:
         if record.offset > task.position:
             log.warning("hole", extra={"partition": partition, "first": task.position, "end": record.offset})
             self.fill(partition, record.offset)
+            if (position := self.kept[partition].task.position) < record.offset:
+                raise WorkerError(
+                    f"{self.role.topics[0]}/{partition}: offsets {position} to {record.offset - 1} cannot be read"
+                )
         self._take(partition, record)
 
     def fill(self, partition: int, end: int | None = None) -> int:
@@ -105,24 +114,39 @@ class Guard:
         self._send(out)
 
     def _again(self, partition: int, record: Record, error: Exception) -> list[Out]:
-        """The same record on a state that is sure to be whole."""
-        kept = self._rebuilt(partition, record.offset)
-        try:
-            return self.role.handled(kept, record)
-        except Exception as second:  # noqa: BLE001 - as above
-            self.aside += 1
-            self._aside.setdefault(partition, set()).add(record.offset)
+        """The same record on a state that is sure to be whole; what fails again is set aside."""
+        dead: list[Out] = []
+        for _ in range(MOST_ASIDE):
             kept = self._rebuilt(partition, record.offset)
-            kept.task.position = record.offset + 1
-            log.error("a record failed twice and is set aside", extra={"partition": partition, "offset": record.offset})
-            reason = f"{type(second).__name__}: {second}" if str(second) == str(error) else f"{error}; then {second}"
-            about = [("dlq.reason", reason.encode()[:1000]), ("dlq.offset", b"%d" % record.offset)]
-            return [Out(f"{self.role.topics[0]}.dlq", None, record.value, [*record.headers.items(), *about])]
+            try:
+                return dead + self.role.handled(kept, record)
+            except StepFailedError as failed:  # not this record, but findings that were taken in before
+                self._bad_findings.setdefault(partition, set()).add(failed.place)
+                error = failed
+            except Exception as second:  # noqa: BLE001 - whatever it is, it came twice
+                error = second
+                break
+            dead.append(self._dead_letter(partition, record, error))
+        self._aside.setdefault(partition, set()).add(record.offset)
+        kept = self._rebuilt(partition, record.offset)
+        kept.task.position = record.offset + 1
+        return [*dead, self._dead_letter(partition, record, error)]
+
+    def _dead_letter(self, partition: int, record: Record, error: Exception) -> Out:
+        self.aside += 1
+        log.error("set aside, it failed twice: %s", error, extra={"partition": partition, "offset": record.offset})
+        cause = error.__cause__
+        reason = f"{type(error).__name__}: {error}" + (
+            f": {type(cause).__name__}: {cause}" if cause is not None else ""
+        )
+        about = [("dlq.reason", reason.encode()[:1000]), ("dlq.offset", b"%d" % record.offset)]
+        return Out(f"{self.role.topics[0]}.dlq", None, record.value, [*record.headers.items(), *about])
 
     def _rebuilt(self, partition: int, end: int) -> Kept[RespondTask]:
         """The task as it was before offset `end`: from its snapshot and the log; nothing is sent again."""
         kept, start = self.role.open(TopicPartition(self.role.topics[0], partition), TopicPartition("", 0))
         kept.task.position = max(0, start)
+        kept.task.aside = self._bad_findings.get(partition, set())
         self.kept[partition] = kept
         for record in self._read(partition, start, end):
             if record.offset in self._aside.get(partition, ()):
@@ -145,6 +169,10 @@ def log_reader(properties: dict[str, Any], topic: str) -> Reader:
                 raise WorkerError(
                     f"{topic}/{partition}: progress was saved at offset {start}, but the topic ends at {high}: it was "
                     "made anew; delete the snapshots of this prefix to begin again"
+                )
+            if 0 <= start < low:
+                log.error(
+                    "%s/%d: offsets %d to %d were deleted before they were read", topic, partition, start, low - 1
                 )
             if max(start, low) >= stop:
                 return

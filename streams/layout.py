@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from aiops.identity import DEFAULT_KEY
@@ -33,6 +34,11 @@ class Layout:
     findings: int = 1
     key: int = DEFAULT_KEY
     part: int = PART
+
+    def digest(self) -> str:
+        """Tells apart what a state must not be carried between: tenants, keys, numbers of partitions."""
+        about = f"{self.tenant} {self.key} {self.traces} {self.signals} {self.findings}"
+        return hashlib.blake2b(about.encode(), digest_size=8).hexdigest()
 
     def topic(self, name: str) -> str:
         """Full name of a topic of the engine."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, Message
 
 from streams.records import Headers, Record
 from streams.tasks.ingest import Raw
@@ -11,6 +15,43 @@ from streams.tasks.ingest import Raw
 END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001
 ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001
+TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001
+# A broker that has just started says so of topics and groups that are there.
+PASSING = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        TRANSPORT,
+        TIMED_OUT,
+        ALL_BROKERS_DOWN,
+    }
+)
+PATIENCE = 60.0  # seconds for a broker to come back to who begins
+
+T = TypeVar("T")
+
+
+def patiently(ask: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """Ask the broker again while it is away or has just started.
+
+    Raises
+    ------
+    KafkaException
+        It refuses, or `seconds` have passed.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in PASSING or time.monotonic() > until:
+                raise
+            time.sleep(0.5)
 
 
 def offset_of(message: Message) -> int:

@@ -45,6 +45,7 @@ class PublicVersions:
         self.topic = topic
         self.rewritten = 0
         self._owned = owned
+        self._lower: set[bytes] | None = set()  # while the past is read: keys whose last record is not their highest
         self._best: OrderedDict[bytes, _Best] = OrderedDict()
         self._decoder = msgspec.json.Decoder(_Head)
 
@@ -55,6 +56,8 @@ class PublicVersions:
         """A record of the topic; returns what is to be written because of it."""
         if key is None:
             return None
+        if self._lower is not None:
+            self._lower.discard(key)
         if value is None:  # a tombstone: the incident is over for good
             self._best.pop(key, None)
             return None
@@ -71,5 +74,14 @@ class PublicVersions:
             return None
         if not self._owned(head.tenant, head.environment):
             return None
+        if self._lower is not None:  # a later record may have mended it
+            self._lower.add(key)
+            return None
         self.rewritten += 1
         return Out(self.topic, None, best.value, best.headers, key)
+
+    def live(self) -> list[Out]:
+        """The past has been read to its end; returns what is to be written because of it."""
+        lower, self._lower = sorted(self._lower or ()), None
+        self.rewritten += len(lower)
+        return [Out(self.topic, None, best.value, best.headers, key) for key in lower if (best := self._best.get(key))]

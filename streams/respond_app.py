@@ -22,7 +22,7 @@ from streams import routing
 from streams.guard import Guard, log_reader, sending
 from streams.layout import Layout
 from streams.log_format import LIBRDKAFKA
-from streams.messages import headers_of
+from streams.messages import END_OF_PARTITION, headers_of
 from streams.metrics_reading import Observer, PlaceReading, Reading
 from streams.public_versions import PublicVersions
 from streams.records import Record
@@ -69,7 +69,9 @@ class RespondApp:
         self._ends: dict[int, int] = {}
         self._look_again = 0.0
         self._progress: dict[int, tuple[int, float]] = {}  # position, and since when it stands there
-        self._consumer = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False, "logger": LIBRDKAFKA})
+        self._past: set[int | None] = set()  # partitions of the topic of incidents whose past is not read to its end
+        own = {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
+        self._consumer = Consumer({**consumer, **own, "logger": LIBRDKAFKA})
         # It never polls, which would hand its log lines on: those that it has stand in the errors of its calls as well.
         self._watch = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False, "log_level": "0"})
         self.app = self._app(broker)
@@ -127,6 +129,8 @@ class RespondApp:
         await self._guarded(self._deliver, message.partition, record)
 
     def _deliver(self, partition: int, record: Record) -> None:
+        if partition not in self.assigned:
+            return  # it was given up while this one waited
         begun = time.monotonic()
         self.guard.deliver(partition, record)
         self.observer.stepped(time.monotonic() - begun)
@@ -269,9 +273,15 @@ class RespondApp:
         if not self._consumer.assignment():
             partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
             self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+            self._past = set(partitions)
         while messages := self._consumer.consume(500, 0.0):
             for message in messages:
-                if message.error() is None:
+                if (error := message.error()) is not None:
+                    if error.code() == END_OF_PARTITION and self._past:
+                        self._past.discard(message.partition())
+                        if not self._past:
+                            self.sender.send(self.versions.live())
+                else:
                     again = self.versions.see(message.key(), message.value(), headers_of(message))
                     if again is not None:
                         log.warning("a newer version of an incident is written again: an older one came after it")

@@ -25,6 +25,7 @@ from streams.worker import Saving, WorkerError
 
 log = logging.getLogger(__name__)
 
+AHEAD = 60 * SECOND  # by which a message may be later than now
 SAVE_EVERY = 2.0  # seconds between commits of ingest
 
 
@@ -46,8 +47,8 @@ class IngestRole:
     ----------
     idle_after, tick_every : float or None
         Seconds after which a source without messages ticks, None: never; and how often.
-    sources : frozenset of str, optional
-        Sources that those downstream wait for; what another one sent would be refused there.
+    sources : callable, optional
+        Sources that those downstream wait for, as they are now; what another one sent would be refused there.
     observer : Observer
         Is told of clocks that move.
     """
@@ -56,7 +57,8 @@ class IngestRole:
 
     def __init__(
         self, raw: list[RawTopic], layout: Layout, group: str, idle_after: float | None, tick_every: float,
-        now: Callable[[], int] = time.time_ns, sources: frozenset[str] | None = None, observer: Observer | None = None,
+        now: Callable[[], int] = time.time_ns, sources: Callable[[], frozenset[str]] | None = None,
+        observer: Observer | None = None,
     ) -> None:  # fmt: skip
         self._observer = observer or Observer()
         self.topics, self.group = [spec.topic for spec in raw], group
@@ -67,17 +69,23 @@ class IngestRole:
     def open(self, place: TopicPartition, committed: TopicPartition) -> tuple[_Raw, int]:
         """Progress travels with the committed offset."""
         source = f"{place.topic}/{place.partition}"
-        if self._sources is not None and source not in self._sources:
+        if self._sources is not None and source not in self._sources():
             raise WorkerError(f"source {source} is new: aiops topics sync --config FILE tells those that wait for it")
         spec, progress = self._raw[place.topic], Progress.of(committed.metadata)
         task = IngestTask(spec.topic, place.partition, spec.signal, spec.encoding, self._layout, progress)
-        task.position = max(0, committed.offset)
         return _Raw(task), committed.offset
+
+    def begin(self, task: _Raw, offset: int) -> None:
+        """The first message will have this offset."""
+        task.task.position = offset
 
     def take(self, task: _Raw, messages: list[Message]) -> Iterator[Out]:
         """Window rows, trace items, clocks, dead letters."""
         task.heard = time.monotonic()
         raw, before = [raw_of(message) for message in messages], task.task.clock
+        if self._idle_after is not None:  # live: a producer whose clock is ahead must not take its partition along
+            now = self._now()
+            raw = [m if m.arrival <= now + AHEAD else m._replace(arrival=now) for m in raw]
         yield from task.task.process(raw)
         task.newest = raw[-1].arrival
         self._observer.reached(before, task.task.clock)
@@ -136,9 +144,9 @@ class Kept(Generic[TaskT]):
 
     task: TaskT
     stragglers: Stragglers
-    begun: bool = False  # has a record come since it was opened?
     manifest: snapshots.Manifest | None = None
     older: snapshots.Manifest | None = None
+    stale: list[bytes] = field(default_factory=list)  # keys of parts that no snapshot needs that counts
     position: int = 0  # of the last snapshot
     clock: int = -1  # merged clock at the last snapshot, Unix ns
     cost: float = 0.0  # CPU seconds since then
@@ -185,19 +193,22 @@ class LogRole(Generic[TaskT]):
         found = snapshots.newest(snapshots.read_partition(self._reader, self._snapshots, place.partition), self.name)
         if found is None:
             return kept, -1
-        snapshot, kept.manifest = found
+        snapshot, kept.manifest, kept.stale = found
         task.restore(snapshot)
         kept.position, kept.clock, kept.size = snapshot.position, task.clocks.merged, kept.manifest.size
         return kept, snapshot.read_from
+
+    def begin(self, task: Kept[TaskT], offset: int) -> None:
+        """The first record will have this offset."""
+        task.task.position = offset
 
     def take(self, task: Kept[TaskT], messages: list[Message]) -> Iterator[Out]:
         """What the task makes of the records."""
         for message in messages:
             record = record_of(message)
-            if record.offset > task.task.position and task.begun:
+            if record.offset > task.task.position:
                 # Nothing compacts an internal topic, and no transaction leaves marks in it: records were lost on the way.
                 raise WorkerError(f"{place_of(message)}: offset {record.offset} came after {task.task.position - 1}")
-            task.begun = True
             yield from self.handled(task, record)
 
     def handled(self, task: Kept[TaskT], record: Record) -> list[Out]:
@@ -261,7 +272,9 @@ class LogRole(Generic[TaskT]):
             manifest.digest,
             task.manifest and task.manifest.digest,
         }:
-            worker.sender.send(snapshots.deletions(self._snapshots, place.partition, task.older))
+            task.stale += snapshots.keys(task.older)
+        worker.sender.send(snapshots.deletions(self._snapshots, place.partition, task.stale))
+        task.stale = []
         task.older, task.manifest = task.manifest, manifest
         task.saved, task.size = time.monotonic(), manifest.size
         worker.commit(place, snapshot.position, "")

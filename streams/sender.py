@@ -42,10 +42,10 @@ class Fence:
     """
 
     def __init__(
-        self, session: float, leave: Callable[[int], Any] = os._exit, clock: Callable[[], float] = time.monotonic
+        self, session: float, leave: Callable[[int], Any] = os._exit, clock: Callable[[], float] | None = None
     ) -> None:
-        self._session, self._leave, self._clock = session, leave, clock
-        self._seen = clock()
+        self._session, self._leave, self._clock = session, leave, clock or _awake
+        self._seen = self._clock()
         self._lock = threading.Lock()
 
     def watch(self) -> None:
@@ -70,6 +70,11 @@ class Fence:
             )
             sys.stderr.flush()
             self._leave(ZOMBIE)
+
+
+def _awake() -> float:
+    """Seconds on a clock that goes on while the machine is suspended, where there is one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class _Epoch:

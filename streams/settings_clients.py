@@ -88,6 +88,10 @@ PRODUCER_RULES = {
     "partitioner": Rule(("murmur2_random",), "Java and Faust clients would choose other partitions for the same key"),
     "transactional.id": Rule((), "an open transaction of a dead worker stops everybody who reads the topic"),
     "delivery.report.only.error": Rule((), "progress is saved when records have been acknowledged"),
+    "delivery.timeout.ms": Rule(
+        ("0",), "a record that is given up leaves a gap, and later ones would go out: a worker waits for its broker"
+    ),
+    "enable.gapless.guarantee": Rule(_TRUE, "a record that is refused must stop those after it"),
     "queuing.strategy": Rule((), "records would change places"),
 }
 _CALLBACK = re.compile(r".*_cb|on_delivery|on_commit|logger|.*\.serializer|.*\.deserializer")
@@ -107,8 +111,6 @@ _PRODUCER_DEFAULTS = {
     "compression.type": "lz4",
     "linger.ms": "10",
     "batch.size": str(MIB),
-    # The longest silence of a broker's crash was 4 s in tests; a worker must not fail because of one.
-    "delivery.timeout.ms": "120000",
     "queue.buffering.max.kbytes": "65536",
 }
 _BOTH_DEFAULTS = {

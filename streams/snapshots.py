@@ -53,13 +53,26 @@ def records(topic: str, partition: int, snapshot: Snapshot, part: int) -> tuple[
     return parts, Out(topic, partition, msgspec.json.encode(manifest), [], MANIFEST), manifest
 
 
-def deletions(topic: str, partition: int, old: Manifest) -> list[Out]:
-    """Tombstones of the parts of a snapshot that a later one replaces."""
-    return [Out(topic, partition, None, [], _key(old.digest, i)) for i in range(old.parts)]
+def keys(manifest: Manifest) -> list[bytes]:
+    """Keys of the parts of a snapshot."""
+    return [_key(manifest.digest, i) for i in range(manifest.parts)]
 
 
-def newest(found: Iterable[tuple[bytes | None, bytes | None]], stage: str) -> tuple[Snapshot, Manifest] | None:
-    """The snapshot that counts among keys and values of a snapshots partition, in the order of their offsets."""
+def deletions(topic: str, partition: int, stale: list[bytes]) -> list[Out]:
+    """Tombstones of parts that later snapshots replace."""
+    return [Out(topic, partition, None, [], key) for key in stale]
+
+
+def newest(
+    found: Iterable[tuple[bytes | None, bytes | None]], stage: str
+) -> tuple[Snapshot, Manifest, list[bytes]] | None:
+    """The snapshot that counts among keys and values of a snapshots partition, in the order of their offsets.
+
+    Returns
+    -------
+    snapshot, manifest, stale
+        `stale` are the keys of the parts of others, which may be deleted when a later snapshot is whole.
+    """
     parts: dict[bytes, bytes] = {}
     manifests: list[Manifest] = []
     for key, value in found:
@@ -70,10 +83,11 @@ def newest(found: Iterable[tuple[bytes | None, bytes | None]], stage: str) -> tu
         elif key is not None:
             parts.pop(key, None)
     for manifest in sorted(manifests, key=lambda m: m.position, reverse=True):
-        keys = [_key(manifest.digest, i) for i in range(manifest.parts)]
-        data = b"".join(parts.get(key, b"") for key in keys)
+        named = keys(manifest)
+        data = b"".join(parts.get(key, b"") for key in named)
         if len(data) == manifest.size and xxhash.xxh3_128_hexdigest(data) == manifest.digest:
-            return Snapshot.decode(bytes(cramjam.lz4.decompress(data)), stage), manifest
+            stale = sorted(parts.keys() - set(named))
+            return Snapshot.decode(bytes(cramjam.lz4.decompress(data)), stage), manifest, stale
     return None
 
 

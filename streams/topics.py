@@ -139,6 +139,11 @@ def _internal(settings: Settings) -> Iterator[Topic]:
         partitions.findings, "anomalies and evidence of windows, changes, clocks", (*INGEST, *DETECT), RESPOND,
         retention=retention.findings,
     )  # fmt: skip
+    yield Topic(
+        settings.topic("findings.dlq"), "dlq", "none", partitions.public,
+        "findings and changes that made respond fail twice, each with the reason in its headers", RESPOND, PEOPLE,
+        retention=retention.dlq,
+    )  # fmt: skip
     stages = (("assemble", partitions.traces), ("detect", partitions.signals), ("respond", partitions.findings))
     for stage, number in stages:
         yield Topic(

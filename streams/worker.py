@@ -18,7 +18,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.log_format import LIBRDKAFKA
-from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, TRANSPORT, place_of
+from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, PASSING, TRANSPORT, offset_of, patiently, place_of
 from streams.metrics_reading import Observer, PlaceReading, Reading, TaskReading
 from streams.records import Out
 from streams.sender import Fence, Sender
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 2_000  # messages of a poll
 ASK = 1.0  # seconds for the broker to say where a partition ends
-EARLY = 10_000  # messages that are kept while the outbox is full; then the partitions are paused
 STALL = 120.0  # seconds without progress of a position that has lag, after which a worker leaves
 
 TaskT = TypeVar("TaskT")
@@ -48,6 +47,9 @@ class Role(Protocol[TaskT]):
 
     def open(self, place: TopicPartition, committed: TopicPartition) -> tuple[TaskT, int]:
         """A task for a partition, and the offset from which it reads; negative: from the beginning."""
+
+    def begin(self, task: TaskT, offset: int) -> None:
+        """The first message will have this offset: what is before it has been read, or was deleted."""
 
     def take(self, task: TaskT, messages: list[Message]) -> Iterator[Out]:
         """Records to be sent, of messages in the order of their offsets."""
@@ -95,12 +97,14 @@ class Worker(Generic[TaskT]):
         self.looped = time.monotonic()
         self._saving: dict[tuple[str, int], tuple[Saving, int]] = {}
         self._progress: dict[tuple[str, int], tuple[int, float]] = {}  # position, and since when it stands there
+        self._ends: dict[tuple[str, int], int] = {}  # offset at which a partition was found to end
+        self._asked_in_vain = False
         self._early: list[Message] = []
         self._paused = False
         self._stopping = False
         self._finishing = False
         self._beaten = 0.0
-        self.consumer = Consumer({**consumer, "error_cb": _noted, "logger": LIBRDKAFKA})
+        self.consumer = Consumer({**consumer, "enable.partition.eof": True, "error_cb": _noted, "logger": LIBRDKAFKA})
 
     # ---- life ---------------------------------------------------------------------------------------------------------
     def stop(self) -> None:
@@ -133,6 +137,11 @@ class Worker(Generic[TaskT]):
             while not self._stopping:
                 self.step()
             self._finish(list(self.tasks))
+        except BaseException:
+            # A task may have taken a record in by half: closing would give its partition up, and save that.
+            self.tasks.clear()
+            self._saving.clear()
+            raise
         finally:
             self.consumer.close()
 
@@ -163,7 +172,7 @@ class Worker(Generic[TaskT]):
 
     def _throttle(self, room: bool) -> None:
         """Records that nobody can take are not fetched for long."""
-        if not room and not self._paused and len(self._early) > EARLY:
+        if not room and not self._paused:
             self.consumer.pause(self.consumer.assignment())
             self._paused = True
         elif room and self._paused and not self._early:
@@ -182,9 +191,12 @@ class Worker(Generic[TaskT]):
                 yield place, batch
 
     def _failed(self, error: KafkaError, message: Message) -> None:
-        if error.code() in {END_OF_PARTITION, ALL_BROKERS_DOWN, TRANSPORT}:
+        if error.code() == END_OF_PARTITION:
+            self._ends[place_of(message)] = offset_of(message)
             return
-        if error.retriable() and not error.fatal():
+        if error.code() in {ALL_BROKERS_DOWN, TRANSPORT}:
+            return
+        if (error.retriable() or error.code() in PASSING) and not error.fatal():
             log.warning("consuming: %s", error.str())
             return
         raise WorkerError(f"{message.topic() or self.role.name}: {error.str()}")
@@ -196,12 +208,12 @@ class Worker(Generic[TaskT]):
             consumer.incremental_assign([])
             return
         begun, starts = time.monotonic(), list[TopicPartition]()
-        for committed in consumer.committed(places, timeout=self.session):
+        for committed in patiently(lambda: consumer.committed(places, timeout=self.session)):
             if committed.error is not None:
                 raise WorkerError(f"{committed.topic}/{committed.partition}: {committed.error.str()}")
             key = (committed.topic, committed.partition)
             task, start = self.role.open(TopicPartition(*key), committed)
-            low, high = consumer.get_watermark_offsets(TopicPartition(*key), timeout=self.session)
+            low, high = patiently(partial(consumer.get_watermark_offsets, TopicPartition(*key), timeout=self.session))
             if start > high:
                 raise WorkerError(
                     f"{key[0]}/{key[1]}: progress was saved at offset {start}, but the topic ends at {high}: it was made "
@@ -209,9 +221,11 @@ class Worker(Generic[TaskT]):
                 )
             if 0 <= start < low:
                 log.error("%s/%d: offsets %d to %d were deleted before they were read", *key, start, low - 1)
+            start = max(low, start)
+            self.role.begin(task, start)
             self.tasks[key] = task
             self._progress[key] = (start, time.monotonic())
-            starts.append(TopicPartition(*key, max(low, start)))
+            starts.append(TopicPartition(*key, start))
         consumer.incremental_assign(starts)
         if self._paused:
             consumer.pause(places)
@@ -254,15 +268,16 @@ class Worker(Generic[TaskT]):
             return self.sender.flush(wait) and all(self.sender.flush(wait) for _ in saving)
 
     def _drop(self, key: tuple[str, int]) -> None:
-        for table in (self.tasks, self._saving, self._progress):
+        for table in (self.tasks, self._saving, self._progress, self._ends):
             table.pop(key, None)
 
     # ---- progress -----------------------------------------------------------------------------------------------------
     def _beat(self, now: float) -> None:
+        self._asked_in_vain = False
         for key, task in self.tasks.items():
             position = self.role.position(task)
             _, high = self.consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
-            at_end = 0 <= high <= position
+            at_end = 0 <= high <= self._reached(key, position)
             if position != self._progress[key][0] or at_end or self._paused or len(self.sender):
                 self._progress[key] = (position, now)
             elif now - self._progress[key][1] > self.stall:
@@ -277,18 +292,25 @@ class Worker(Generic[TaskT]):
         for key, task in self.tasks.items():
             position = self.role.position(task)
             _, end = self.consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
-            places[key] = PlaceReading(self.role.reading(task, 0 <= end <= position), position, end)
+            places[key] = PlaceReading(self.role.reading(task, 0 <= end <= self._reached(key, position)), position, end)
         totals = {"records_in": self.received, "rebalances": self.rebalances, **self.sender.totals()}
-        queues = {"early": (len(self._early), EARLY + BATCH), **self.sender.queues()}
+        queues = {"early": (len(self._early), BATCH), **self.sender.queues()}
         return Reading(places, queues, totals, self._paused)
 
     def _idle(self, key: tuple[str, int], position: int) -> bool:
         """What was fetched last may be old: while the broker is away, nobody knows what waits there."""
+        if self._asked_in_vain:
+            return False
         try:
             _, high = self.consumer.get_watermark_offsets(TopicPartition(*key), timeout=ASK)
         except KafkaException:
+            self._asked_in_vain = True  # one second is enough for all partitions of a turn
             return False
-        return high == position
+        return high <= self._reached(key, position)
+
+    def _reached(self, key: tuple[str, int], position: int) -> int:
+        """Offset up to which there is nothing more: a topic may end in marks of transactions, which are no messages."""
+        return max(position, self._ends.get(key, -1))
 
     def _save(self) -> None:
         for key, task in self.tasks.items():

@@ -28,6 +28,7 @@ from aiops.records import (
     decode_change,
     encode,
     incident_id,
+    rfc3339,
     unix_ns,
 )
 from aiops.signals import LATENESS, SECOND, WINDOW, Clocks, due
@@ -47,6 +48,14 @@ class Output:
 
     incidents: list[Incident] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+
+
+class StepFailedError(RuntimeError):
+    """The findings of a window of an environment could not be taken in; the state is half changed and of no use any more."""
+
+    def __init__(self, time: int, tenant: str, environment: str) -> None:
+        super().__init__(f"window until {rfc3339(time)} of environment {environment!r}")
+        self.place = (time, tenant, environment)
 
 
 class Respond:
@@ -71,6 +80,7 @@ class Respond:
         self.policy, self.weights = policy or Policy(), weights or Weights()
         self.about = (__version__, config_hash)
         self.late = 0  # findings of a source that was let go, or repeats
+        self._done = -1
         self._findings: dict[int, dict[tuple[str, str, str], Findings]] = {}  # time -> (source, tenant, environment) ->
         self._changes: list[tuple[int, Change]] = []  # (arrival, change), not in force yet
         self._offset: dict[str, int] = {}  # greatest offset of a change from each source: what comes again is a repeat
@@ -83,9 +93,11 @@ class Respond:
 
     @property
     def done_until(self) -> int:
-        """Findings of windows that end by this clock (Unix ns) have been taken in; -1 before the first."""
-        merged = self.clocks.merged
-        return merged - LATENESS if merged >= 0 else -1
+        """Findings of windows that end by this clock (Unix ns) have been taken in; -1 before the first.
+
+        It never goes back, as the merged clock does when a source is added or joins again.
+        """
+        return self._done
 
     def process(self, source: str, findings: list[Findings]) -> None:
         """Take in findings of a detect partition; what comes again is ignored, and so is what comes too late."""
@@ -106,13 +118,17 @@ class Respond:
         """Source `source` has reached `clock` (Unix ns)."""
         self.clocks.set(source, clock)
         out, reached = Output(), self.clocks.merged
+        self._done = max(self._done, reached - LATENESS if reached >= 0 else -1)
         for time in sorted(t for t in self._findings if due(t - WINDOW) <= reached):
             self._known_by(due(time - WINDOW))
             parts: dict[tuple[str, str], list[Findings]] = {}
             for (_, *key), found in sorted(self._findings.pop(time).items(), key=lambda item: item[0]):
                 parts.setdefault((key[0], key[1]), []).append(found)
             for place in sorted(parts):
-                self._state(*place).step(merged(parts[place]), self, out)
+                try:
+                    self._state(*place).step(merged(parts[place]), self, out)
+                except Exception as error:
+                    raise StepFailedError(time, *place) from error
         return out
 
     def gauges(self) -> dict[str, float]:
@@ -150,6 +166,7 @@ class Respond:
         return state.pack(
             {
                 "clocks": self.clocks.state(),
+                "done": self._done,
                 "changes": [[arrival, encode(change)] for arrival, change in self._changes],
                 "offset": dict(sorted(self._offset.items())),
                 "states": [s.state() for _, s in sorted(self._of.items())],
@@ -162,6 +179,7 @@ class Respond:
         self.clocks.restore(read["clocks"])
         self._changes = [(arrival, decode_change(change)) for arrival, change in read["changes"]]
         self._offset, self._findings, self._of = read["offset"], {}, {}
+        self._done = read["done"]
         for value in read["states"]:
             restored = _State.of(value, self.policy)
             self._of[restored.environment.tenant, restored.environment.name] = restored

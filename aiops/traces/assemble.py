@@ -67,6 +67,7 @@ class Assemble:
         self.counters = Counters()
         self.tables = Tables()
         self._offset: dict[str, int] = {}  # greatest offset seen of each source: what comes again is a repeat
+        self._done = -1  # windows that end by then have been processed; never goes back, as the merged clock may
         self._next = -1  # window that is due next, -1 before the first item
         self._spans: dict[int, list[NDArray[np.void]]] = {}  # window of the end -> chunks
         self._records: dict[int, list[NDArray[np.void]]] = {}
@@ -102,6 +103,7 @@ class Assemble:
     def advance(self, source: str, clock: int) -> AssembleOutput:
         """Source `source` has reached `clock` (Unix ns): complete what is due."""
         self.clocks.set(source, clock)
+        self._done = max(self._done, self.clocks.merged - LATENESS)
         out = AssembleOutput(-1)
         while (window := self._due_window()) is not None:
             rows = self._step(window)
@@ -166,8 +168,7 @@ class Assemble:
 
     def _on_time(self, rows: NDArray[np.void], time: str) -> NDArray[np.void]:
         """Rows of windows that are not due yet: a source that was let go is late."""
-        done = self.clocks.merged - LATENESS  # windows that end by then have been processed
-        late = rows[time] - rows[time] % WINDOW + WINDOW <= done
+        late = rows[time] - rows[time] % WINDOW + WINDOW <= self._done
         n = int(np.count_nonzero(late))
         self.counters.late += n
         return rows[~late] if n else rows
@@ -179,6 +180,7 @@ class Assemble:
                 "clocks": self.clocks.state(),
                 "offset": self._offset,
                 "next": self._next,
+                "done": self._done,
                 "spans": {str(w): np.concatenate(c) for w, c in sorted(self._spans.items())},
                 "records": {str(w): np.concatenate(c) for w, c in sorted(self._records.items())},
                 "open_spans": self._open_spans,
@@ -191,7 +193,7 @@ class Assemble:
         """Take over the state of a snapshot; the future is the same as that of the instance that wrote it."""
         read = state.unpack(snapshot)
         self.clocks.restore(read["clocks"])
-        self._offset, self._next = read["offset"], read["next"]
+        self._offset, self._next, self._done = read["offset"], read["next"], read["done"]
         self._spans = {int(w): [a.astype(SPAN)] for w, a in read["spans"].items()}
         self._records = {int(w): [a.astype(RECORD)] for w, a in read["records"].items()}
         self._open_spans, self._open_records = read["open_spans"].astype(SPAN), read["open_records"].astype(RECORD)

@@ -43,6 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     read_from: int
     generation: int
     state: bytes
+    layout: str
     version: int = SNAPSHOT_VERSION
 
     def encode(self) -> bytes:
@@ -223,10 +224,23 @@ class LogTask(ABC):
 
     def snapshot(self) -> Snapshot:
         """State and position, which belong together."""
-        return Snapshot(self.name, self.position, self.read_from, self._generation, self.stage_snapshot())
+        return Snapshot(
+            self.name, self.position, self.read_from, self._generation, self.stage_snapshot(), self.layout.digest()
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Take over from a predecessor; reading goes on at ``snapshot.read_from``."""
+        """Take over from a predecessor; reading goes on at ``snapshot.read_from``.
+
+        Raises
+        ------
+        Refused
+            It was taken with another tenant, another key of identities, or other numbers of partitions.
+        """
+        if snapshot.layout != self.layout.digest():
+            raise Refused(
+                f"snapshot of {self.name}: it was taken with another tenant, identity_key or numbers of partitions; go back "
+                "to those, or begin anew with another prefix"
+            )
         self.stage_restore(snapshot.state)
         self._generation = snapshot.generation
         self._held = {}  # filled again by reading

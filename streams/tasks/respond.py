@@ -23,6 +23,7 @@ class RespondTask(LogTask):
         super().__init__(partition, layout)
         config = config or EngineConfig()
         weights: Weights = config.weights
+        self.aside: set[tuple[int, str, str]] = set()  # (time, tenant, environment) of findings that are passed over
         self.stage = Respond(None, config.policy, weights, config.digest(), layout.tenant)
 
     @property
@@ -41,6 +42,8 @@ class RespondTask(LogTask):
             found = codec.decode_findings(record.value)
             if found.time <= self.stage.done_until:
                 self.stage.late += 1
+                return []
+            if (found.time, found.tenant, found.environment) in self.aside:
                 return []
             self.hold(found.time, record.offset)
             self.stage.process(record.source, [found])

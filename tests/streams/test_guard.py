@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="needs the extra 'kafka'")
 
+from aiops.findings import Findings
+from aiops.incidents.stage import _State
 from aiops.recording import Recording
 from aiops.simulate import Simulation, write
 from streams.guard import Guard
@@ -158,6 +160,28 @@ def test_a_record_that_fails_twice_is_set_aside_and_the_rest_goes_on(findings, m
     assert [dict(out.headers)["dlq.reason"] for out in dead] == [b"RuntimeError: always"]
     assert story.guard.aside == 1
     assert story.incidents() == without.incidents()
+
+
+def test_findings_that_fail_when_they_are_due_are_set_aside_and_no_more(findings, expected, monkeypatch):
+    """They fail at the clock that makes them due, not when they come."""
+    story, whole = Story(findings, Layout()), _State.step
+    times = sorted({int(r.headers["time"]) for r in findings if r.kind == "findings"})
+    bad = times[len(times) // 4]  # before the first incident, so that it does not decide one
+
+    def step(self: _State, found: Findings, *rest: Any) -> None:
+        whole(self, found, *rest)
+        if found.time == bad:
+            raise ZeroDivisionError("poison")
+
+    monkeypatch.setattr(_State, "step", step)
+    for record in findings:
+        story.guard.deliver(0, record)
+    dead = [dict(out.headers)["dlq.reason"].decode() for out in story.sent if out.topic == "aiops.findings.dlq"]
+    assert len(dead) == story.guard.aside == 1
+    assert "window until" in dead[0]
+    assert "ZeroDivisionError: poison" in dead[0]
+    assert story.incidents().keys() == expected.keys()
+    assert story.guard.kept[0].task.stage.done_until > times[-2]
 
 
 def test_a_foreign_record_is_counted_and_passed_over(findings):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aiops.records import decode_notice
@@ -137,3 +139,27 @@ def test_what_does_not_belong_to_a_topic_is_refused_by_name(make):
     with pytest.raises(Refused, match="does not say what it is"):
         p.task.handle(Record(2, {}, b""))
     assert p.task.position == 3
+
+
+def test_a_state_is_not_carried_to_another_key_of_identities():
+    p = Partition(DetectTask(0, Layout(key=7)))
+    p.sources(["a"])
+    with pytest.raises(Refused, match="taken with another tenant, identity_key or numbers of partitions"):
+        DetectTask(0, Layout(key=8)).restore(p.task.snapshot())
+
+
+@pytest.mark.parametrize("make", [AssembleTask, RespondTask])
+def test_what_was_done_stays_done_when_the_merged_clock_goes_back(make):
+    """A source that is added, or that joins again, takes the merged clock back; nothing is processed twice."""
+    p = Partition(make(0, Layout()))
+    p.sources(["a"])
+    p.clock("a", T + 100 * SECOND)
+    stage: Any = p.task.stage
+    before = stage._done
+    assert before == T + 90 * SECOND
+    p.sources(["a", "b"], 2)
+    assert p.task.clocks.merged == -1
+    assert stage._done == before
+    again = make(0, Layout())
+    again.restore(p.task.snapshot())
+    assert again.stage._done == before

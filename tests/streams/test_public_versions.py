@@ -14,7 +14,9 @@ def incident(name: str, version: int, environment: str = "production") -> tuple[
 
 
 def follow(*owned: str) -> PublicVersions:
-    return PublicVersions("aiops.incidents", lambda _tenant, environment: environment in owned)
+    versions = PublicVersions("aiops.incidents", lambda _tenant, environment: environment in owned)
+    assert versions.live() == []
+    return versions
 
 
 def test_an_older_version_after_a_newer_one_is_followed_by_the_newer_one_again():
@@ -51,3 +53,14 @@ def test_memory_is_bounded(monkeypatch):
         versions.see(*incident(str(k), 1), [])
     assert len(versions) == 10
     assert versions.see(*incident("49", 0), []) is not None
+
+
+def test_the_past_is_judged_by_its_end():
+    """An older version that was mended already is not mended at every start."""
+    versions = PublicVersions("aiops.incidents", lambda *_: True)
+    for name, version in (("a", 5), ("b", 5), ("a", 3), ("b", 3), ("a", 5), ("c", 2), ("c", 1)):
+        assert versions.see(*incident(name, version), []) is None
+    versions.see(b"c", None, [])
+    assert [(out.key, out.value) for out in versions.live()] == [incident("b", 5)]
+    assert versions.see(*incident("b", 5), []) is None
+    assert versions.see(*incident("a", 4), []) is not None

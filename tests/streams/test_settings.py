@@ -230,7 +230,7 @@ class TestClients:
             "acks": "all",
             "enable.idempotence": "true",
             "partitioner": "murmur2_random",
-            "delivery.timeout.ms": "120000",
+            "delivery.timeout.ms": "0",
         }
         assert needed.items() <= producer.items()
         assert producer["message.max.bytes"] == str(16 << 20)

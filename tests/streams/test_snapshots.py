@@ -14,7 +14,7 @@ from streams.tasks.base import Snapshot
 
 
 def taken(position: int, size: int = 5_000) -> Snapshot:
-    return Snapshot("detect", position, position - 3, 1, random.Random(position).randbytes(size))
+    return Snapshot("detect", position, position - 3, 1, random.Random(position).randbytes(size), "layout")
 
 
 def written(snapshot: Snapshot, part: int = 700) -> tuple[list[Out], Out, snapshots.Manifest]:
@@ -48,7 +48,7 @@ def test_one_whose_writing_broke_off_does_not_count():
 
 def test_parts_that_were_deleted_or_compacted_away_do_not_count():
     one, two = written(taken(10)), written(taken(20))
-    gone = snapshots.deletions("s", 0, one[2])
+    gone = snapshots.deletions("s", 0, snapshots.keys(one[2]))
     assert found(*one[0], one[1], *two[0], two[1], *gone) == taken(20)
     assert found(*one[0], one[1], *gone) is None
     assert found() is None

@@ -34,8 +34,8 @@ class TestTable:
     def test_every_name_is_there_once(self):
         names = [topic.name for topic in topics.table(SMALL)]
         assert len(names) == len(set(names))
-        own = """sources traces signals findings snapshots.assemble snapshots.detect snapshots.respond incidents incident-events
-            anomalies notices topology templates commands"""
+        own = """sources traces signals findings findings.dlq snapshots.assemble snapshots.detect snapshots.respond incidents
+            incident-events anomalies notices topology templates commands"""
         assert set(names) == {f"{r}{dlq}" for r in "mlsc" for dlq in ("", ".dlq")} | {
             f"p.{name}" for name in own.split()
         }
@@ -116,7 +116,7 @@ class TestDifferences:
 
     @pytest.mark.parametrize("policy", ["compact", "compact,delete"])
     def test_a_log_that_is_compacted_is_fatal(self, policy):
-        for name in ("p.findings", "s"):
+        for name in ("p.findings", "p.findings.dlq", "s"):
             (difference,) = self.differences(by_name()[name], {"cleanup.policy": policy})
             assert difference.fatal
             assert policy in difference.text
@@ -203,7 +203,7 @@ class TestRights:
         assert {operation for _, operation in worker} == {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
         assert not {(name, "WRITE") for name in "mlsc"} & worker
         assert {(name, "READ") for name in "mlsc"} <= worker
-        assert not {name for name, _ in worker} & {"p.commands", "p.topology", "p.sources"}
+        assert not {name for name, _ in worker} & {"p.commands", "p.topology"}
 
     def test_nobody_has_a_right_to_topics_that_the_table_does_not_name(self):
         names = set(by_name())
