@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 from datetime import UTC, datetime
@@ -14,8 +15,10 @@ import orjson
 LIBRDKAFKA = logging.getLogger("librdkafka")
 """For what Kafka's client has to say; it writes to stderr, in a form of its own, unless it is given one."""
 
-NOISE = ("Missing sensor state for rebalance", "Timer %s is overlapping", "Timer %s woke up too")
-"""Messages of Faust that mean nothing here: it has no sensor of ours, and its timers drift while a step takes long."""
+NOISE = re.compile(
+    r"Missing sensor state for rebalance|Timer \S+ (is overlapping|woke up too)|enable\.gapless\.guarantee is experimental"
+)
+"""What means nothing here: Faust has no sensor of ours, and its timers drift while a step takes long; the property is chosen."""
 
 _OF_RECORD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -67,7 +70,7 @@ def set_up(role: str, form: str, level: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(role) if form == "json" else TextFormatter(role))
-    handler.addFilter(lambda record: not any(noise in str(record.msg) for noise in NOISE))
+    handler.addFilter(lambda record: NOISE.search(record.getMessage()) is None)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

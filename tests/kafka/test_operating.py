@@ -147,7 +147,7 @@ def test_a_broker_that_does_not_answer_for_a_while_loses_nothing(tmp_path):
         where = listening(d)["ingest"]
         until(partial(ready, where), why=d.logs)
         producer = Producer({**broker.client(), "enable.idempotence": True})
-        phases = ((3.0, lambda: broker.pause(1)), (15.0, lambda: broker.resume(1)), (2.0, producer.flush))
+        phases = ((1.5, lambda: broker.pause(1)), (15.0, lambda: broker.resume(1)), (0.5, producer.flush))
         for seconds, then in phases:
             end = time.monotonic() + seconds
             while time.monotonic() < end:
