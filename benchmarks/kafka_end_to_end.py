@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aiops.errors import UserError
-from benchmarks import kafka_rates
+from benchmarks import kafka_live, kafka_rates, kafka_takeover
 from benchmarks.kafka_rates import Line
 from streams.local_kafka import LocalKafka
 
@@ -43,12 +43,17 @@ def main() -> int:
     parser.add_argument("--bootstrap", metavar="HOST:PORT", help="a broker; otherwise one is started")
     parser.add_argument("--json", type=Path, help="write the results there")
     parser.add_argument("--best-of", type=int, default=3, help="runs of each measurement of ingest (default 3)")
+    parser.add_argument(
+        "--soak", type=float, metavar="MINUTES", help="then half load for so long (needs the part chain)"
+    )
     arguments = parser.parse_args()
     lines: list[Line] = []
     try:
         with broker(arguments.bootstrap) as (kafka, pid), tempfile.TemporaryDirectory(prefix="aiops-bench-") as folder:
             for part in arguments.only:
-                lines += PARTS[part](kafka, Path(folder), arguments, pid)
+                lines += PARTS[part](kafka, Path(folder), arguments, pid, lines)
+            if arguments.soak is not None:
+                lines += kafka_live.soak(kafka, Path(folder), arguments.quick, lines, arguments.soak)
     except UserError as error:
         sys.stderr.write(f"kafka_end_to_end: {error}\n")
         return 1
@@ -70,11 +75,13 @@ def document(lines: list[Line], quick: bool) -> dict[str, Any]:
     return {"about": about, "results": results}
 
 
-Part = Callable[[dict[str, str], Path, argparse.Namespace, int | None], list[Line]]
+Part = Callable[[dict[str, str], Path, argparse.Namespace, int | None, list[Line]], list[Line]]
 PARTS: dict[str, Part] = {
-    "ingest": lambda kafka, folder, a, _: kafka_rates.ingest(kafka, folder, a.quick, 1 if a.quick else a.best_of),
-    "chain": lambda kafka, folder, a, pid: kafka_rates.chain(kafka, folder, a.quick, pid),
-    "scaling": lambda kafka, folder, a, _: kafka_rates.scaling(kafka, folder, a.quick),
+    "ingest": lambda kafka, folder, a, *_: kafka_rates.ingest(kafka, folder, a.quick, 1 if a.quick else a.best_of),
+    "chain": lambda kafka, folder, a, pid, _: kafka_rates.chain(kafka, folder, a.quick, pid),
+    "scaling": lambda kafka, folder, a, *_: kafka_rates.scaling(kafka, folder, a.quick),
+    "latency": lambda kafka, folder, a, _, lines: kafka_live.latency(kafka, folder, a.quick, lines),
+    "takeover": lambda kafka, folder, a, *_: kafka_takeover.takeover(kafka, folder, a.quick),
 }
 
 

@@ -6,7 +6,7 @@ import heapq
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -138,24 +138,24 @@ def preload(site: Site, load: Load, windows: int, end: bool = True) -> int:
 
 
 class Paced(threading.Thread):
-    """Sends messages when their time has come; ``stop`` ends it.
+    """Sends messages when their time has come, those of the past at once; ``stop`` ends it.
 
     Attributes
     ----------
+    last : int
+        Time (Unix ns) of the last message sent.
     late : float
         The longest that a message was sent after its time, seconds.
     cpu : float
         CPU seconds of the sending thread; those of librdkafka's threads and of making the messages are not in it.
     """
 
-    def __init__(
-        self, site: Site, messages: Iterator[Sent], progress: Callable[[int], None] = lambda _time: None
-    ) -> None:
+    def __init__(self, site: Site, messages: Iterator[Sent]) -> None:
         super().__init__(name="paced", daemon=True)
         self.late = self.cpu = 0.0
-        self.messages = 0
+        self.last = -1
         self.failed: BaseException | None = None
-        self._site, self._source, self._progress = site, messages, progress
+        self._site, self._source = site, messages
         self._ready: queue.Queue[Sent | None] = queue.Queue(20_000)
         self._stop_asked = threading.Event()
         self._maker = threading.Thread(target=self._make, name="maker", daemon=True)
@@ -186,7 +186,7 @@ class Paced(threading.Thread):
     def run(self) -> None:
         """Send."""
         self._maker.start()
-        producer = Producer({**self._site.kafka, **PRODUCER})
+        producer, begun = Producer({**self._site.kafka, **PRODUCER}), time.time_ns()
         while not self._stop_asked.is_set() and self.failed is None:
             try:
                 message = self._ready.get(timeout=0.5)
@@ -198,10 +198,10 @@ class Paced(threading.Thread):
             if early > 0:
                 producer.poll(0)
                 self._stop_asked.wait(early)
-            self.late = max(self.late, -early)
+            elif message.time >= begun:
+                self.late = max(self.late, -early)
             topic = self._site.raw[message.signal]
             produce(producer, topic, message.partition, message.value, time.time_ns() // 1_000_000)
-            self.messages += 1
-            self._progress(message.time)
+            self.last = message.time
         producer.flush(30)
         self.cpu = time.thread_time()
