@@ -29,7 +29,7 @@ USERS = ("worker", "producer", "oncall", "operator")
 # a reader who may not is told so instead of the log's records.  Nobody joins it and nothing is committed to it.
 GROUPLESS = "unused"
 LOOK_EVERY = 3.0  # seconds
-PATIENCE = 5.0  # seconds for an answer while the role runs
+PATIENCE = 3.0  # seconds for an answer while the role runs
 REFUSED, SHUT_OUT = 2, 2  # times in a row
 ADVICE = "aiops topics acls prints the access rights needed"
 
@@ -145,8 +145,13 @@ def script(found: list[Right], principals: dict[str, str], servers: str) -> list
 
 
 # ---- what a worker has ---------------------------------------------------------------------------------------------------
-def lacking(admin: Admin, settings: Settings, role: str) -> str | None:
+def lacking(admin: Admin, settings: Settings, role: str, patience: float | None = None) -> str | None:
     """What the user of an admin client may not do although `role` must, in words.
+
+    Parameters
+    ----------
+    patience : float, optional
+        Seconds to wait for an answer; None: those of the client.
 
     Raises
     ------
@@ -157,7 +162,8 @@ def lacking(admin: Admin, settings: Settings, role: str) -> str | None:
     for right in _of_roles(settings, needed(settings, role), (role,)):
         if right.pattern == "literal":
             wanted.setdefault((right.resource, right.name), []).append(right.operation)
-    has = admin.granted(*([name for of, name in wanted if of == kind] for kind in ("topic", "group")))
+    topics, groups = ([name for of, name in wanted if of == kind] for kind in ("topic", "group"))
+    has = admin.granted(topics, groups, patience)
     found = []
     for (kind, name), operations in wanted.items():
         allowed = has[kind, name]
@@ -181,7 +187,7 @@ def admit(settings: Settings, role: str) -> None:
     verify(admin, settings, needed(settings, role))
     if role == "respond":
         logging.getLogger("faust").addHandler(FaustRefusal(admin.who, os._exit))
-    Watch(Admin(settings.admin_properties(), PATIENCE), settings, role).start()
+    Watch(admin, settings, role).start()
 
 
 def check(admin: Admin, settings: Settings, role: str) -> None:
@@ -204,7 +210,7 @@ class Watch:
     Parameters
     ----------
     admin : Admin
-        A client of its own.
+        A client that nobody else uses any more.
     leave : callable
         Ends the process with a status.
     """
@@ -226,7 +232,7 @@ class Watch:
     def look(self) -> None:
         """Ask once, and leave if this was the last time."""
         try:
-            found = lacking(self._admin, self._settings, self._role)
+            found = lacking(self._admin, self._settings, self._role, PATIENCE)
         except UserError:
             self._shut_out += (hopeless := self._admin.hopeless()) is not None
             if hopeless is not None and self._shut_out >= SHUT_OUT:

@@ -229,35 +229,41 @@ class Admin:
             if isinstance(answer, KafkaException):
                 raise self.refused(answer.args[0], f"access of {binding.principal} to {binding.name}")
 
-    def granted(self, topics: Iterable[str], groups: Iterable[str]) -> dict[tuple[str, str], frozenset[str] | None]:
+    def granted(
+        self, topics: Iterable[str], groups: Iterable[str], patience: float | None = None
+    ) -> dict[tuple[str, str], frozenset[str] | None]:
         """Operations that this client is allowed, by kind (topic, group) and name; None: the cluster does not say.
+
+        Parameters
+        ----------
+        patience : float, optional
+            Seconds to wait for an answer; None: those of the client.
 
         Raises
         ------
         UserError
             No answer.
         """
-        asked = {"include_authorized_operations": True, "request_timeout": self._patience}
-        names, several = list(topics), list(groups)
-        answers: dict[tuple[str, str], Any] = {}
-        if names:
-            described = self._client.describe_topics(TopicCollection(names), **asked)
-            answers |= {("topic", name): answer for name, answer in self._answers(described).items()}
-        if several:
-            grouped = self._client.describe_consumer_groups(several, **asked)
-            answers |= {("group", name): answer for name, answer in self._answers(grouped).items()}
+        asked = {"include_authorized_operations": True, "request_timeout": patience or self._patience}
         out: dict[tuple[str, str], frozenset[str] | None] = {}
-        for resource, answer in answers.items():
-            if not isinstance(answer, KafkaException):
-                operations = answer.authorized_operations
-                # A group that nobody has joined yet has none.
-                out[resource] = frozenset(o.name for o in operations) if operations else None
-            elif answer.args[0].name() in _UNAUTHORIZED:
-                out[resource] = frozenset()
-            elif answer.args[0].name() in _ABSENT:
-                out[resource] = None
+        for kind, names in (("topic", list(topics)), ("group", list(groups))):
+            if not names:
+                continue
+            if kind == "topic":
+                answers = self._answers(self._client.describe_topics(TopicCollection(names), **asked))
             else:
-                raise self.refused(answer.args[0], " ".join(resource))
+                answers = self._answers(self._client.describe_consumer_groups(names, **asked))
+            for name, answer in answers.items():
+                if not isinstance(answer, KafkaException):
+                    operations = answer.authorized_operations
+                    # A group that nobody has joined yet has none.
+                    out[kind, name] = frozenset(o.name for o in operations) if operations else None
+                elif answer.args[0].name() in _UNAUTHORIZED:
+                    out[kind, name] = frozenset()
+                elif answer.args[0].name() in _ABSENT:
+                    out[kind, name] = None
+                else:
+                    raise self.refused(answer.args[0], f"{kind} {name}")
         return out
 
     def refused(self, error: KafkaError, what: str) -> UserError:
