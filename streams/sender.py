@@ -191,6 +191,8 @@ class Sender:
             epoch.waiting -= 1
             if error is not None and self._failed is None:
                 self._failed = f"{message.topic()}/{message.partition()}: {error.str()}"
+                # What follows a record that was refused must not go out: a clock would say that all before it is there.
+                self._producer.purge(in_queue=True, in_flight=False, blocking=False)
 
         return delivered
 

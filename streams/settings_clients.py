@@ -91,7 +91,6 @@ PRODUCER_RULES = {
     "delivery.timeout.ms": Rule(
         ("0",), "a record that is given up leaves a gap, and later ones would go out: a worker waits for its broker"
     ),
-    "enable.gapless.guarantee": Rule(_TRUE, "a record that is refused must stop those after it"),
     "queuing.strategy": Rule((), "records would change places"),
 }
 _CALLBACK = re.compile(r".*_cb|on_delivery|on_commit|logger|.*\.serializer|.*\.deserializer")

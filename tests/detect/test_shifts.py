@@ -42,7 +42,9 @@ def put(durations: Durations, k: int, bins: dict[int, Any]) -> None:
         keys += [key] * len(found)
         values += found.tolist()
         counts += n.tolist()
-    durations.add(T + k * WINDOW, np.array(keys, np.int64), np.array(values, np.int64), np.array(counts, np.int64), True)
+    durations.add(
+        T + k * WINDOW, np.array(keys, np.int64), np.array(values, np.int64), np.array(counts, np.int64), True
+    )
     durations.contrast.advance(T + (k + 1) * WINDOW)
 
 

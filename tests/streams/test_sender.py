@@ -40,6 +40,7 @@ class Broker:
         self.waiting: list[Any] = []
         self.room = 10**9
         self.got: list[Any] = []
+        self.purged = False
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -55,6 +56,12 @@ class Broker:
 
     def flush(self, _timeout: float) -> int:
         return len(self.waiting)
+
+    def purge(self, in_queue: bool, in_flight: bool, blocking: bool) -> None:
+        assert in_queue
+        assert not in_flight
+        assert not blocking
+        self.purged = True
 
     def acknowledge(self, at: int = 0, error: Any = None) -> None:
         self.waiting.pop(at)(error, Message())
@@ -120,6 +127,7 @@ def test_a_record_that_is_refused_is_an_error_that_names_its_place(sender):
     broker(sender).acknowledge(0, Error())
     with pytest.raises(DeliveryError, match="signals/3: Broker: Message size too large"):
         sender.pump()
+    assert broker(sender).purged
 
 
 def test_flush_says_whether_there_was_time(sender):
