@@ -26,6 +26,7 @@ from streams.sender import Fence, Sender
 log = logging.getLogger(__name__)
 
 BATCH = 2_000  # messages of a poll
+GATHER = 0.01  # seconds for others to come after the first message: a step of many costs little more than one of few
 ASK = 1.0  # seconds for the broker to say where a partition ends
 STALL = 120.0  # seconds without progress of a position that has lag, after which a worker leaves
 
@@ -151,8 +152,10 @@ class Worker(Generic[TaskT]):
         self._throttle(room)
         if room and self._early:
             messages, self._early = self._early, []
+        elif room:
+            messages = self._batch(timeout)
         else:
-            messages = self.consumer.consume(BATCH if room else 1, timeout if room else 0.01)
+            messages = self.consumer.consume(1, 0.01)
         self.loops += 1
         self.looped = time.monotonic()
         if not room:
@@ -169,6 +172,18 @@ class Worker(Generic[TaskT]):
             self._beat(now)
             self.observer.publish(self.reading())
         self._save()
+
+    def _batch(self, timeout: float) -> list[Message]:
+        """What has come, as soon as anything has: who asks for many at once waits until they are there or time is up.
+
+        The first stands with the early ones meanwhile, where it is found when its partition is taken away.
+        """
+        self._early = self.consumer.consume(1, timeout)
+        if self._early:
+            more = self.consumer.consume(BATCH - 1, GATHER)
+            messages, self._early = self._early + more, []
+            return messages
+        return []
 
     def _throttle(self, room: bool) -> None:
         """Records that nobody can take are not fetched for long."""
