@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from confluent_kafka import Message, TopicPartition
 
@@ -138,7 +139,7 @@ class Committer(Protocol):
 TaskT = TypeVar("TaskT", bound=LogTask)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Kept(Generic[TaskT]):
     """A task with state, and what its worker knows of it."""
 
@@ -167,7 +168,8 @@ class LogRole(Generic[TaskT]):
     every : int
         Ns of event time between snapshots.
     replay_limit : float
-        CPU seconds of work after which a snapshot is due all the same.
+        CPU seconds of work, of all partitions together, after which snapshots are due all the same: who takes over one
+        partition of a process takes over all of them, one after the other.
     reader : dict
         Properties of the consumer that reads snapshots.
     observer : Observer
@@ -184,12 +186,14 @@ class LogRole(Generic[TaskT]):
         self._make, self._layout = make, layout
         self._every, self._replay_limit, self._hold_limit, self._reader = every, replay_limit, hold_limit, reader
         self._snapshots = layout.topic(f"snapshots.{self.name}")
+        self._tasks = WeakSet[Kept[TaskT]]()
 
     def open(self, place: TopicPartition, committed: TopicPartition) -> tuple[Kept[TaskT], int]:
         """State from the snapshot that counts, else from the beginning of the log."""
         del committed  # tells how far lag is, no more
         task = self._make(place.partition)
         kept = Kept(task, Stragglers(self._hold_limit))
+        self._tasks.add(kept)
         found = snapshots.newest(snapshots.read_partition(self._reader, self._snapshots, place.partition), self.name)
         if found is None:
             return kept, -1
@@ -252,7 +256,7 @@ class LogRole(Generic[TaskT]):
         if task.task.position <= task.position:
             return False
         clock = task.task.clocks.merged
-        dear = task.cost > max(self._replay_limit, 5 * task.saving_cost)
+        dear = task.cost > max(self._replay_limit / max(1, len(self._tasks)), 5 * task.saving_cost)
         return dear or (clock >= 0 and (task.clock < 0 or clock - task.clock >= self._every))
 
     def save(self, task: Kept[TaskT], worker: Committer, place: TopicPartition) -> Saving:

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from aiops.wire import keep_memory
 from streams.log_format import LIBRDKAFKA
 from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, PASSING, TRANSPORT, offset_of, patiently, place_of
 from streams.metrics_reading import Observer, PlaceReading, Reading, TaskReading
@@ -132,6 +133,7 @@ class Worker(Generic[TaskT]):
         ------
         WorkerError, DeliveryError
         """
+        keep_memory()
         self.fence.watch()
         self.consumer.subscribe(self.role.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
