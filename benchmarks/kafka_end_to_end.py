@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from aiops.errors import UserError
-from benchmarks import kafka_live, kafka_rates, kafka_takeover
+from aiops.wire import keep_memory
+from benchmarks import kafka_live, kafka_peers, kafka_rates, kafka_takeover
 from benchmarks.kafka_rates import Line
 from streams.local_kafka import LocalKafka
 
@@ -44,9 +45,14 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the results there")
     parser.add_argument("--best-of", type=int, default=3, help="runs of each measurement of ingest (default 3)")
     parser.add_argument(
+        "--quixstreams", metavar="PYTHON", default=sys.executable,
+        help="an interpreter that has quixstreams and opentelemetry-proto, if this one has not",
+    )  # fmt: skip
+    parser.add_argument(
         "--soak", type=float, metavar="MINUTES", help="then half load for so long (needs the part chain)"
     )
     arguments = parser.parse_args()
+    keep_memory()
     lines: list[Line] = []
     try:
         with broker(arguments.bootstrap) as (kafka, pid), tempfile.TemporaryDirectory(prefix="aiops-bench-") as folder:
@@ -81,6 +87,7 @@ PARTS: dict[str, Part] = {
     "chain": lambda kafka, folder, a, pid, _: kafka_rates.chain(kafka, folder, a.quick, pid),
     "scaling": lambda kafka, folder, a, *_: kafka_rates.scaling(kafka, folder, a.quick),
     "latency": lambda kafka, folder, a, _, lines: kafka_live.latency(kafka, folder, a.quick, lines),
+    "peers": lambda kafka, folder, a, *_: kafka_peers.peers(kafka, folder, a.quick, a.quixstreams),
     "takeover": lambda kafka, folder, a, *_: kafka_takeover.takeover(kafka, folder, a.quick),
 }
 
