@@ -67,7 +67,8 @@ def faust_app(bootstrap: str, source: str, to: str, most: int) -> None:
 
     app.agent(topic, name="windows")(work)
     app.task(nothing)
-    app.main(["worker", "-l", "warn", "--without-web"])
+    sys.argv = ["faust", "worker", "-l", "warn", "--without-web"]
+    app.main()
 
 
 def quixstreams_app(bootstrap: str, source: str, to: str, most: int) -> None:

@@ -34,7 +34,7 @@ def peers(kafka: dict[str, str], folder: Path, quick: bool, python: str) -> list
         admin = AdminClient(kafka)
         for future in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names]).values():
             future.result()
-        nothing = site.cost("ingest")
+        nothing = site.start_up("ingest")
         items = preload(site, load, windows, end=False)
         ours = items / (site.cost("ingest") - nothing)
         lines.append(Line("kafka.peer.engine", "windows of metrics: role ingest", ours, "items/s/core"))
