@@ -48,6 +48,7 @@ def main() -> int:
         "--quixstreams", metavar="PYTHON", default=sys.executable,
         help="an interpreter that has quixstreams and opentelemetry-proto, if this one has not",
     )  # fmt: skip
+    parser.add_argument("--rate", type=float, help="items a second of latency and soak (default: half of saturation)")
     parser.add_argument(
         "--soak", type=float, metavar="MINUTES", help="then half load for so long (needs the part chain)"
     )
@@ -59,7 +60,7 @@ def main() -> int:
             for part in arguments.only:
                 lines += PARTS[part](kafka, Path(folder), arguments, pid, lines)
             if arguments.soak is not None:
-                lines += kafka_live.soak(kafka, Path(folder), arguments.quick, lines, arguments.soak)
+                lines += kafka_live.soak(kafka, Path(folder), arguments.quick, lines, arguments.rate, arguments.soak)
     except UserError as error:
         sys.stderr.write(f"kafka_end_to_end: {error}\n")
         return 1
@@ -86,7 +87,7 @@ PARTS: dict[str, Part] = {
     "ingest": lambda kafka, folder, a, *_: kafka_rates.ingest(kafka, folder, a.quick, 1 if a.quick else a.best_of),
     "chain": lambda kafka, folder, a, pid, _: kafka_rates.chain(kafka, folder, a.quick, pid),
     "scaling": lambda kafka, folder, a, *_: kafka_rates.scaling(kafka, folder, a.quick),
-    "latency": lambda kafka, folder, a, _, lines: kafka_live.latency(kafka, folder, a.quick, lines),
+    "latency": lambda kafka, folder, a, _, lines: kafka_live.latency(kafka, folder, a.quick, lines, a.rate),
     "peers": lambda kafka, folder, a, *_: kafka_peers.peers(kafka, folder, a.quick, a.quixstreams),
     "takeover": lambda kafka, folder, a, *_: kafka_takeover.takeover(kafka, folder, a.quick),
 }

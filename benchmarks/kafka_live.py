@@ -19,7 +19,7 @@ from benchmarks.kafka_site import Process, Site, cpu_of, rss_of
 LATENCY_BAR = 1.0  # s, p95
 FLAT_BAR = 0.05  # growth of memory after warm-up
 STUCK_BAR = 30.0  # s between two records of a clock; each is told every 10 s
-CALM = 30.0  # s before anything is measured: kernels, first series, first windows
+CALM = 60.0  # s before anything is measured: kernels, and windows in which every series is new
 SAMPLE = 5.0  # s between samples of memory
 _MS = 1_000_000
 
@@ -28,20 +28,20 @@ def saturation(lines: list[Line]) -> float:
     """Items a second that all cores of this machine could take through roles and broker, by the chain's CPU seconds."""
     found = [line for line in lines if line.id == "kafka.chain.all"]
     if not found:
-        raise UserError("half of saturation is not known without the part chain: run both")
+        raise UserError("half of saturation is not known without the part chain: run it too, or give --rate")
     more = found[0].more
     return (os.cpu_count() or 1) * more["items"] / (more["cpu_seconds"] + (more["broker_cpu_seconds"] or 0.0))
 
 
-def half(lines: list[Line], quick: bool) -> Mix:
-    """The mix at half of saturation."""
+def half(lines: list[Line], quick: bool, rate: float | None) -> Mix:
+    """The mix at `rate` items a second, or at half of saturation."""
     unit = QUICK_UNIT if quick else UNIT
-    return unit.times(saturation(lines) / 2 / unit.items)
+    return unit.times((saturation(lines) / 2 if rate is None else rate) / unit.items)
 
 
-def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line]) -> list[Line]:
+def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line], rate: float | None) -> list[Line]:
     """Live: results in Kafka after their window was due, by the clock of the wall."""
-    mix, seconds = half(before, quick), 90 if quick else 300
+    mix, seconds = half(before, quick, rate), 150 if quick else 300
     load = Load.of(mix, 100, fault=True)
     with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
         processes = [p for role in ROLES for p in site.start(role)]
@@ -93,25 +93,30 @@ def _until(moment: int, processes: list[Process]) -> None:
 
 
 def _after_due(site: Site, measured: int) -> dict[str, list[float]]:
-    """Stage -> seconds after due of each of its records about windows from `measured` (Unix ns) on."""
+    """Stage -> seconds after due of each of its records about windows from `measured` (Unix ns) on.
+
+    A trace is whole a window later than its spans, by design: so is what detect and respond wait for.
+    """
     out: dict[str, list[float]] = {"rows": [], "assembled": [], "findings": [], "incidents": []}
     traces = f"{site.topic('traces')}/".encode()
     for ms, headers, _ in site.records("signals"):
         if headers.get("kind") == b"rows" and (window := int(headers["window"])) >= measured:
             stage = "assembled" if headers["source"].startswith(traces) else "rows"
-            out[stage].append((ms * _MS - due(window)) / 1e9)
+            out[stage].append((ms * _MS - due(window) - (WINDOW if stage == "assembled" else 0)) / 1e9)
     for ms, headers, _ in site.records("findings"):
         if headers.get("kind") == b"findings" and (at := int(headers["time"])) - WINDOW >= measured:
-            out["findings"].append((ms * _MS - at - LATENESS) / 1e9)
+            out["findings"].append((ms * _MS - at - LATENESS - WINDOW) / 1e9)
     for ms, headers, _ in site.records("incident-events"):
         updated = datetime.fromisoformat(headers["ce_time"].decode()).timestamp()
-        out["incidents"].append(ms / 1e3 - updated - LATENESS / 1e9)
+        out["incidents"].append(ms / 1e3 - updated - (LATENESS + WINDOW) / 1e9)
     return out
 
 
-def soak(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line], minutes: float) -> list[Line]:
+def soak(
+    kafka: dict[str, str], folder: Path, quick: bool, before: list[Line], rate: float | None, minutes: float
+) -> list[Line]:
     """Half load for minutes: memory after the first quarter, and whether every clock went on."""
-    mix, seconds = half(before, quick), round(minutes * 60)
+    mix, seconds = half(before, quick, rate), round(minutes * 60)
     load = Load.of(mix, 100)
     memory: dict[str, list[int]] = defaultdict(list)
     with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
