@@ -100,9 +100,8 @@ def quixstreams_app(bootstrap: str, source: str, to: str, most: int) -> None:
 
 
 def _leave(messages: int) -> None:
-    """Say how much was done, and go without a farewell, which would be timed."""
-    sys.stdout.write(f"{messages}\n")
-    sys.stdout.flush()
+    """Say how much was done, and go without a farewell, which would be timed; Faust makes log lines of sys.stdout."""
+    os.write(1, b"\n%d\n" % messages)
     os._exit(0)
 
 
