@@ -7,6 +7,7 @@ one, and any state with its position is valid by itself.  Parts of the manifest 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -14,13 +15,14 @@ from typing import Any
 import cramjam
 import msgspec
 import xxhash
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from streams.messages import END_OF_PARTITION
 from streams.records import Out
 from streams.tasks.base import Snapshot
 
 MANIFEST = b"manifest"
+METADATA = 5.0  # seconds for the broker to say who leads a partition
 PATIENCE = 60.0  # seconds without anything new after which reading gives up
 
 
@@ -101,14 +103,21 @@ def read_partition(
     SnapshotError
         The end is not reached although nothing new comes.
     """
-    # The end is told by an event: compaction may have taken the last records, and no offset would ever reach it.
-    settings = {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
+    # The end is told by an event: compaction may have taken the last records, and no offset would ever reach it.  A fetch
+    # at the end does not wait for more: nobody processes the partition meanwhile.
+    settings = {
+        "group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True, "fetch.wait.max.ms": "10",
+    }  # fmt: skip
     consumer = Consumer({**properties, **settings})
     try:
+        # Else the client finds the leader by a timer, half a second later; where nobody answers, it does all the same.
+        with contextlib.suppress(KafkaException):
+            consumer.list_topics(topic, timeout=METADATA)
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         last = time.monotonic()
         while True:
-            messages = consumer.consume(1000, 0.2)
+            messages = consumer.consume(1, 0.2)
+            messages += consumer.consume(999, 0) if messages else []
             for message in messages:
                 if (error := message.error()) is None:
                     yield message.key(), message.value()
