@@ -49,15 +49,16 @@ def main() -> int:
         help="an interpreter that has quixstreams and opentelemetry-proto, if this one has not",
     )  # fmt: skip
     parser.add_argument("--rate", type=float, help="items a second of latency and soak (default: half of saturation)")
-    parser.add_argument(
-        "--soak", type=float, metavar="MINUTES", help="then half load for so long (needs the part chain)"
-    )
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="then half load for so long")
     arguments = parser.parse_args()
+    live = arguments.soak is not None or "latency" in arguments.only
+    if live and arguments.rate is None and "chain" not in arguments.only:
+        parser.error("half of saturation comes from the part chain: run it too, or give --rate")
     keep_memory()
     lines: list[Line] = []
     try:
         with broker(arguments.bootstrap) as (kafka, pid), tempfile.TemporaryDirectory(prefix="aiops-bench-") as folder:
-            for part in arguments.only:
+            for part in (name for name in PARTS if name in arguments.only):  # latency asks what chain has found
                 lines += PARTS[part](kafka, Path(folder), arguments, pid, lines)
             if arguments.soak is not None:
                 lines += kafka_live.soak(kafka, Path(folder), arguments.quick, lines, arguments.rate, arguments.soak)

@@ -28,6 +28,7 @@ TOPICS = {"metrics": "otlp_metrics", "logs": "otlp_logs", "traces": "otlp_spans"
 READS = {"assemble": "traces", "detect": "signals", "respond": "findings"}
 PARTITIONS = 4
 PATIENCE = 600.0  # seconds without progress after which a benchmark gives up
+SETTLED = 3.0  # seconds after which a group has shared out its partitions for good
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 _MS = 1_000_000
@@ -207,14 +208,16 @@ class Site:
         return started
 
     def behind(self, role: str, processes: list[Process]) -> int | None:
-        """Records between their positions and the ends of what they read; None while some partition has no owner."""
-        at: dict[tuple[str, str], float] = {}
-        for process in processes:
-            for (name, topic, partition), value in process.samples().items():
-                if name == "aiops_position":
-                    at[topic, partition] = max(value, at.get((topic, partition), 0))
+        """Records between their positions and the ends of what they read; None while they do not share all partitions."""
+        owned = [
+            {(topic, p): value for (name, topic, p), value in process.samples().items() if name == "aiops_position"}
+            for process in processes
+        ]
         ends = self.ends(self.read_by(role))
-        return None if ends.keys() - at.keys() else int(sum(max(0, end - at[place]) for place, end in ends.items()))
+        at = {place: value for places in owned for place, value in places.items()}
+        if not all(owned) or sum(map(len, owned)) != len(ends) or at.keys() != ends.keys():
+            return None
+        return int(sum(max(0, end - at[place]) for place, end in ends.items()))
 
     def until_read(self, role: str, processes: list[Process], every: float = 0.5) -> float:
         """Wait until processes of a role have read all that there is; returns wall seconds."""
@@ -236,6 +239,8 @@ class Site:
     def cost(self, role: str, n: int = 1) -> float:
         """CPU seconds that `n` processes of a role take from their start to their end, all there is read."""
         processes = self.start(role, n)
+        self.until_read(role, processes)
+        time.sleep(SETTLED if n > 1 else 0.0)  # who leaves a group that still shares out waits for it
         self.until_read(role, processes)
         return sum([process.end() for process in processes])
 
