@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 USERS = ("worker", "producer", "oncall", "operator")
-# What reads a log without a group has the name of one all the same, and librdkafka looks for that group's coordinator:
-# a reader who may not is told so instead of the log's records.  Nobody joins it and nothing is committed to it.
-GROUPLESS = "unused"
 LOOK_EVERY = 3.0  # seconds
 PATIENCE = 3.0  # seconds for an answer while the role runs
 REFUSED, SHUT_OUT = 2, 2  # times in a row
@@ -76,7 +73,6 @@ def _of_roles(settings: Settings, topics: list[Topic], roles: Collection[str]) -
     # Of the roles' consumer groups, and none of a prefix that only begins like this one.
     for end in ".-":
         yield Right("worker", "group", "prefixed", f"{settings.prefix}{end}", "READ")
-    yield Right("worker", "group", "literal", GROUPLESS, "DESCRIBE")
 
 
 def _worker(topic: Topic, roles: Collection[str]) -> Iterator[str]:

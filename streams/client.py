@@ -28,7 +28,8 @@ from aiops.records import (
     decode_incident,
     decode_notice,
 )
-from streams.clients_common import PASSING, PATIENCE, Connection, NoAnswerError
+from streams.clients_common import PATIENCE, Connection, NoAnswerError
+from streams.messages import PASSING
 from streams.settings import Settings
 
 Record = TypeVar("Record")
@@ -287,7 +288,7 @@ class Reader(Generic[Record]):
                 found: Any = reading.consumer.get_watermark_offsets(at, timeout=PATIENCE)
             except KafkaException as error:
                 failed = reading.connection.failed(f"topic {self.topic!r} cannot be read", error)
-                if error.args[0].name() not in PASSING:
+                if error.args[0].code() not in PASSING:
                     raise failed from None
                 if time.monotonic() > until:
                     raise NoAnswerError(failed) from None

@@ -15,12 +15,6 @@ from streams.settings import Settings, load
 from streams.settings_clients import client_error, without_secrets
 
 PATIENCE = 10.0  # seconds to wait for a first answer of a cluster
-PASSING = frozenset({
-    "NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "REPLICA_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART",
-    "OFFSET_NOT_AVAILABLE", "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "_TRANSPORT", "_TIMED_OUT",
-})  # fmt: skip
-"""Errors of a partition that is known to exist, which are over when the cluster has settled."""
-
 _silent = logging.getLogger("streams.librdkafka")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False  # librdkafka's own lines would stand between those of the command

@@ -10,25 +10,33 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from aiops.incidents.stage import StepFailedError
-from streams.log_format import LIBRDKAFKA
-from streams.messages import END_OF_PARTITION, offset_of, record_of
+from streams.messages import patiently, record_of
+from streams.past import begin_at, past
+from streams.progress import WorkerError
 from streams.records import Out, Record
 from streams.roles import Kept, LogRole
 from streams.sender import Sender
 from streams.tasks.respond import RespondTask
-from streams.worker import WorkerError
 
 log = logging.getLogger(__name__)
 
+ASK = 10.0  # seconds for the broker to say where a log begins and ends
 MOST_ASIDE = 20  # findings that may fail in one step
 
-Reader = Callable[[int, int, int | None], Iterator[Record]]
-"""(partition, first offset, end or None for the end as it is now) -> records of the log."""
+
+class Reader(Protocol):
+    """Reads the log itself; see ``LogReader``."""
+
+    def begin(self, partition: int, start: int) -> int:
+        """Offset at which reading begins where progress was saved at `start`."""
+
+    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[Record]:
+        """Records from `start` on, before `end`."""
 
 
 class Guard:
@@ -38,8 +46,8 @@ class Guard:
     ----------
     role : LogRole
         Opens tasks from their snapshots, and saves them.
-    read : Reader
-        Reads the log itself.
+    log_ : Reader
+        The log itself.
     send : callable
         Takes what is to be sent.
 
@@ -53,8 +61,8 @@ class Guard:
         When the last one was, by ``time.monotonic``: catching up takes long, and is no standstill.
     """
 
-    def __init__(self, role: LogRole[RespondTask], read: Reader, send: Callable[[list[Out]], None]) -> None:
-        self.role, self._read, self._send = role, read, send
+    def __init__(self, role: LogRole[RespondTask], log_: Reader, send: Callable[[list[Out]], None]) -> None:
+        self.role, self._log, self._send = role, log_, send
         self.kept: dict[int, Kept[RespondTask]] = {}
         self.repeats = self.holes = self.aside = self.taken = 0
         self.moved = time.monotonic()
@@ -65,11 +73,17 @@ class Guard:
         """Take over a partition: its state, and the log up to where it stands now."""
         if partition in self.kept:
             return
-        kept, start = self.role.open(TopicPartition(self.role.topics[0], partition), TopicPartition("", 0))
-        kept.task.position = max(0, start)
-        self.kept[partition] = kept
-        for record in self._read(partition, start, None):
+        kept = self._opened(partition)
+        for record in self._log.read(partition, kept.task.position):
             self._take(partition, record)
+
+    def _opened(self, partition: int) -> Kept[RespondTask]:
+        """The task as it was when it was saved."""
+        kept, start = self.role.open(TopicPartition(self.role.topics[0], partition), TopicPartition("", 0))
+        self.role.begin(kept, self._log.begin(partition, start))
+        kept.task.aside = self._bad_findings.get(partition, set())
+        self.kept[partition] = kept
+        return kept
 
     def drop(self, partition: int) -> None:
         """Give a partition up."""
@@ -95,8 +109,9 @@ class Guard:
 
     def fill(self, partition: int, end: int | None = None) -> int:
         """Read from the log what was not delivered, before `end`; returns how many records."""
-        filled = 0
-        for record in self._read(partition, self.kept[partition].task.position, end):
+        kept, filled = self.kept[partition], 0
+        self.role.begin(kept, self._log.begin(partition, kept.task.position))  # what was deleted is lost, and logged
+        for record in self._log.read(partition, kept.task.position, end):
             self._take(partition, record)
             filled += 1
         self.holes += filled
@@ -144,11 +159,8 @@ class Guard:
 
     def _rebuilt(self, partition: int, end: int) -> Kept[RespondTask]:
         """The task as it was before offset `end`: from its snapshot and the log; nothing is sent again."""
-        kept, start = self.role.open(TopicPartition(self.role.topics[0], partition), TopicPartition("", 0))
-        kept.task.position = max(0, start)
-        kept.task.aside = self._bad_findings.get(partition, set())
-        self.kept[partition] = kept
-        for record in self._read(partition, start, end):
+        kept = self._opened(partition)
+        for record in self._log.read(partition, kept.task.position, end):
             if record.offset in self._aside.get(partition, ()):
                 kept.task.position = record.offset + 1
             else:
@@ -156,50 +168,51 @@ class Guard:
         return kept
 
 
-def log_reader(properties: dict[str, Any], topic: str) -> Reader:
-    """A reader with a consumer of its own for each call; holes are rare and a catch-up is long."""
+class LogReader:
+    """Reads the log of a topic; each time with a consumer of its own: holes are rare and a catch-up is long.
 
-    def read(partition: int, start: int, end: int | None) -> Iterator[Record]:
-        settings = {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
-        consumer = Consumer({**properties, **settings, "logger": LIBRDKAFKA})
-        try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
-            stop = high if end is None else min(end, high)
-            if start > high:
-                raise WorkerError(
-                    f"{topic}/{partition}: progress was saved at offset {start}, but the topic ends at {high}: it was "
-                    "made anew; delete the snapshots of this prefix to begin again"
-                )
-            if 0 <= start < low:
-                log.error(
-                    "%s/%d: offsets %d to %d were deleted before they were read", topic, partition, start, low - 1
-                )
-            if max(start, low) >= stop:
+    Parameters
+    ----------
+    properties : dict
+        Of a consumer.
+    """
+
+    def __init__(self, properties: dict[str, Any], topic: str) -> None:
+        self._properties, self._topic = properties, topic
+        self._bounds = Consumer({**properties, "enable.auto.commit": False, "log_level": "0"})
+
+    def begin(self, partition: int, start: int) -> int:
+        """Offset at which reading begins where progress was saved at `start`.
+
+        Raises
+        ------
+        ReadError
+        """
+        place = TopicPartition(self._topic, partition)
+        low, high = patiently(lambda: self._bounds.get_watermark_offsets(place, timeout=ASK))
+        return begin_at(self._topic, partition, start, low, high)
+
+    def end(self, partition: int) -> int:
+        """Where the log ends now.
+
+        Raises
+        ------
+        KafkaException
+            The broker does not say.
+        """
+        _, high = self._bounds.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=ASK)
+        return int(high)
+
+    def read(self, partition: int, start: int, end: int | None = None) -> Iterator[Record]:
+        """Records from `start` on, before `end`; None: to the end as it is now."""
+        if end is not None and start >= end:
+            return
+        for message in past(self._properties, self._topic, {partition: start}):
+            record = record_of(message)
+            if end is None or record.offset < end:
+                yield record
+            if end is not None and record.offset + 1 >= end:
                 return
-            consumer.assign([TopicPartition(topic, partition, max(start, low))])
-            while True:
-                for message in consumer.consume(1000, 0.2):
-                    if not _usable(message, topic):
-                        return
-                    if offset_of(message) >= stop:
-                        return
-                    yield record_of(message)
-                    if offset_of(message) + 1 >= stop:
-                        return
-        finally:
-            consumer.close()
-
-    return read
-
-
-def _usable(message: Message, topic: str) -> bool:
-    """False at the end of the partition."""
-    error = message.error()
-    if error is None:
-        return True
-    if error.code() == END_OF_PARTITION:
-        return False
-    raise WorkerError(f"{topic}: {error.str()}")
 
 
 def sending(sender: Sender) -> Callable[[list[Out]], None]:

@@ -8,20 +8,23 @@ from typing import TypeVar
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, Message
 
-from streams.records import Headers, Record
-from streams.tasks.ingest import Raw
+from streams.records import Headers, Raw, Record
 
 # The library writes the codes that are its own, not the broker's, with an underscore.
 END_OF_PARTITION = KafkaError._PARTITION_EOF  # noqa: SLF001
 ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001
 TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001
-# A broker that has just started says so of topics and groups that are there.
+# What is over when the cluster has settled: a broker that has just started says so of topics and groups that are there.
 PASSING = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,

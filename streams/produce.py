@@ -22,10 +22,8 @@ from aiops.replay import Pace
 from streams.clients_common import Connection
 from streams.produce_split import LIMIT, Part, Split
 from streams.produce_topics import targets, unfit
+from streams.records import CONTROL, END
 from streams.settings import Settings
-
-CONTROL = "aiops.control"  # header of a record that is not telemetry
-END = b"end"  # nothing will follow; the value is the clock (decimal Unix ns) that the partition has reached
 
 
 @dataclass(frozen=True, slots=True)

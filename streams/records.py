@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 VERSION = b"1"
 
+TRACED = ("traces", "logs")  # signals whose items belong to traces
+CONTROL, END = "aiops.control", b"end"  # header of a record of a raw topic that is not telemetry, and what it says
+
 SOURCES, ITEMS, ROWS, FINDINGS, CHANGE = "sources", "items", "rows", "findings", "change"
 NOTICE, CLOCK, STRAGGLER, JOIN = "notice", "clock", "straggler", "join"
 
@@ -43,6 +46,16 @@ class Record(NamedTuple):
     def source(self) -> str:
         """Who says it; empty where it does not say."""
         return self.headers.get("source", b"").decode("utf-8", "replace")
+
+
+class Raw(NamedTuple):
+    """A message of a raw topic."""
+
+    offset: int
+    arrival: int  # Unix ns
+    key: bytes | None
+    value: bytes
+    headers: Headers
 
 
 class Out(NamedTuple):

@@ -13,23 +13,25 @@ import os
 import signal
 import tempfile
 import time
+from functools import partial
 from typing import Any
 
 import faust
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from streams import routing
-from streams.guard import Guard, log_reader, sending
+from streams.guard import Guard, LogReader, sending
 from streams.layout import Layout
 from streams.log_format import LIBRDKAFKA
 from streams.messages import END_OF_PARTITION, headers_of
 from streams.metrics_reading import Observer, PlaceReading, Reading
+from streams.past import ReadError
+from streams.progress import Saving, Savings, Standstill, WorkerError
 from streams.public_versions import PublicVersions
 from streams.records import Record
 from streams.roles import Kept, LogRole
 from streams.sender import DeliveryError, Fence, Sender
 from streams.tasks.respond import RespondTask
-from streams.worker import STALL, Saving, WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +45,13 @@ class RespondApp:
 
     Parameters
     ----------
-    settings : Settings
     role : LogRole
         Opens and saves the tasks of the findings partitions.
+    broker : dict
+        Where the brokers are and who we are, as ``faust.App`` takes it.
+    consumer, producer : dict
+        Properties of librdkafka.
     """
-
-    name = "respond"
 
     def __init__(
         self, role: LogRole[RespondTask], layout: Layout, broker: dict[str, Any], consumer: dict[str, Any],
@@ -58,22 +61,20 @@ class RespondApp:
         self.session = float(consumer.get("session.timeout.ms", 10_000)) / 1000
         self.fence = Fence(self.session)
         self.sender = Sender(producer, self.fence)
-        self.guard = Guard(role, log_reader(consumer, role.topics[0]), sending(self.sender))
+        self.log = LogReader(consumer, role.topics[0])
+        self.guard = Guard(role, self.log, sending(self.sender))
         self.assigned: set[int] = set()
         self.rebalances = 0
         self.looped = time.monotonic()
         self.versions = PublicVersions(layout.topic("incidents"), self._owns)
-        self._saving: dict[int, tuple[Saving, int]] = {}
+        self._savings, self._standstill = Savings(self.sender, self.session / 2), Standstill()
         self._delivered = time.monotonic()
         self._lock = asyncio.Lock()
         self._ends: dict[int, int] = {}
         self._look_again = 0.0
-        self._progress: dict[int, tuple[int, float]] = {}  # position, and since when it stands there
         self._past: set[int | None] = set()  # partitions of the topic of incidents whose past is not read to its end
-        own = {"group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True}
+        own = {"enable.auto.commit": False, "enable.partition.eof": True}
         self._consumer = Consumer({**consumer, **own, "logger": LIBRDKAFKA})
-        # It never polls, which would hand its log lines on: those that it has stand in the errors of its calls as well.
-        self._watch = Consumer({**consumer, "group.id": "unused", "enable.auto.commit": False, "log_level": "0"})
         self.app = self._app(broker)
 
     def _app(self, broker: dict[str, Any]) -> Any:
@@ -140,7 +141,7 @@ class RespondApp:
         async with self._lock:
             try:
                 await asyncio.to_thread(do, *arguments)
-            except (DeliveryError, WorkerError) as error:
+            except (DeliveryError, ReadError, WorkerError) as error:
                 log.error("%s", error)
                 os._exit(1)
             except Exception:
@@ -172,14 +173,12 @@ class RespondApp:
         log.info("stopped", extra={"partitions": partitions})
 
     def _give_up(self, partition: int) -> None:
-        kept = self.guard.kept.get(partition)
-        if kept is not None:
-            for mark in self._save(kept, partition):
-                if not self.sender.flush(self.session / 2) or not self.sender.acknowledged(mark):
-                    log.warning("progress was not saved in time", extra={"partition": partition})
-                    break
-        for table in (self._saving, self._ends, self._progress):
-            table.pop(partition, None)
+        place = (self._topic, partition)
+        if (kept := self.guard.kept.get(partition)) is not None:
+            self._savings.finish(place, partial(self._save, kept, partition))
+        self._savings.drop(place)
+        self._standstill.drop(place)
+        self._ends.pop(partition, None)
         self.guard.drop(partition)
 
     # ---- beat ---------------------------------------------------------------------------------------------------------
@@ -200,12 +199,10 @@ class RespondApp:
         if now >= self._look_again:
             self._look(now, quiet)
         for partition, kept in list(self.guard.kept.items()):
-            self._stalled(partition, kept, now)
+            place = (self._topic, partition)
+            self._standstill.look(place, kept.task.position, self._ends.get(partition, -1))
             self.sender.send(self.role.beat(kept))
-            if partition not in self._saving and self.role.due(kept):
-                self._step_of(partition, self._save(kept, partition))
-            elif partition in self._saving and self.sender.acknowledged(self._saving[partition][1]):
-                self._step_of(partition, self._saving[partition][0])
+            self._savings.step(place, partial(self.role.due, kept), partial(self._save, kept, partition))
         self.observer.publish(self.reading())
 
     def _look(self, now: float, quiet: bool) -> None:
@@ -213,25 +210,15 @@ class RespondApp:
         self._look_again = now if quiet else now + LOOK
         for partition, kept in list(self.guard.kept.items()):
             try:
-                _, end = self._watch.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=10)
+                end = self.log.end(partition)
             except KafkaException as error:  # the broker is away: Faust waits for it as well
                 log.warning("kafka: %s", error.args[0].str())
-                self._progress.clear()  # nobody could get on
+                self._standstill.clear()  # nobody could get on
                 self._look_again = time.monotonic() + LOOK
                 return
             self._ends[partition] = end
             if quiet and end > kept.task.position:
                 self.guard.fill(partition, end)
-
-    def _stalled(self, partition: int, kept: Kept[RespondTask], now: float) -> None:
-        position, end = kept.task.position, self._ends.get(partition, -1)
-        before, since = self._progress.get(partition, (-1, now))
-        if position != before or end <= position:
-            self._progress[partition] = position, now
-        elif now - since > STALL:
-            raise WorkerError(
-                f"{self._topic}/{partition}: stands at offset {position} of {end} for {STALL:g} s although there is more"
-            )
 
     def reading(self) -> Reading:
         """The process as it is now, for other threads."""
@@ -249,12 +236,6 @@ class RespondApp:
     def turned(self) -> float:
         """When the process got on last, by ``time.monotonic``."""
         return max(self.looped, self.guard.moved)
-
-    def _step_of(self, partition: int, saving: Saving) -> None:
-        try:
-            self._saving[partition] = saving, next(saving)
-        except StopIteration:
-            self._saving.pop(partition, None)
 
     def _save(self, kept: Kept[RespondTask], partition: int) -> Saving:
         return self.role.save(kept, self, TopicPartition(self._topic, partition))

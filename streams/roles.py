@@ -8,23 +8,23 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
 from aiops.signals import END_OF_TIME, SECOND
 from streams import snapshots
 from streams.layout import Layout
 from streams.messages import place_of, raw_of, record_of
 from streams.metrics_reading import Observer, SnapshotReading, TaskReading, wall_lag
+from streams.past import past
+from streams.progress import Committer, Saving, WorkerError
 from streams.records import CLOCK, Out, Record, Refused
-from streams.sender import Sender
 from streams.settings import RawTopic
 from streams.stragglers import Stragglers
 from streams.tasks.base import LogTask
 from streams.tasks.ingest import IngestTask, Progress
-from streams.worker import Saving, WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -78,64 +78,55 @@ class IngestRole:
         task = IngestTask(spec.topic, place.partition, spec.signal, spec.encoding, self._layout, progress)
         return _Raw(task), committed.offset
 
-    def begin(self, task: _Raw, offset: int) -> None:
+    def begin(self, kept: _Raw, offset: int) -> None:
         """The first message will have this offset."""
-        task.task.position = offset
+        kept.task.position = offset
 
-    def take(self, task: _Raw, messages: list[Message]) -> Iterator[Out]:
+    def take(self, kept: _Raw, messages: list[Message]) -> Iterator[Out]:
         """Window rows, trace items, clocks, dead letters."""
-        task.heard = time.monotonic()
-        raw, before = [raw_of(message) for message in messages], task.task.clock
+        kept.heard = time.monotonic()
+        raw, before = [raw_of(message) for message in messages], kept.task.clock
         if self._idle_after is not None:  # live: a producer whose clock is ahead must not take its partition along
             now = self._now()
             raw = [m if m.arrival <= now + AHEAD else m._replace(arrival=now) for m in raw]
-        yield from task.task.process(raw)
-        task.newest = raw[-1].arrival
-        self._observer.reached(before, task.task.clock)
+        yield from kept.task.process(raw)
+        kept.newest = raw[-1].arrival
+        self._observer.reached(before, kept.task.clock)
 
-    def beat(self, task: _Raw, idle: Callable[[], bool]) -> Iterator[Out]:
+    def beat(self, kept: _Raw, idle: Callable[[], bool]) -> Iterator[Out]:
         """A source that is idle ticks."""
-        if self._idle_after is None or time.monotonic() - task.heard < self._idle_after:
+        if self._idle_after is None or time.monotonic() - kept.heard < self._idle_after:
             return
         every = round(self._tick_every * SECOND)
         clock = (self._now() - round(self._idle_after * SECOND)) // every * every  # before the broker is asked
-        if clock > task.task.clock and idle():
-            yield from task.task.tick(clock)
+        if clock > kept.task.clock and idle():
+            yield from kept.task.tick(clock)
 
-    def position(self, task: _Raw) -> int:
+    def position(self, kept: _Raw) -> int:
         """Offset of the next message."""
-        return task.task.position
+        return kept.task.position
 
-    def reading(self, task: _Raw, at_end: bool) -> TaskReading:
+    def reading(self, kept: _Raw, at_end: bool) -> TaskReading:
         """What the task says of itself; it is its own and only source."""
-        of, stage = task.task, task.task.stage
+        of, stage = kept.task, kept.task.stage
         gauges = stage.gauges() if stage is not None else {}
-        lag = wall_lag(task.newest, at_end)
+        lag = wall_lag(kept.newest, at_end)
         return TaskReading(gauges, of.clock, {of.source: of.clock}, lag=lag, dead_letters=of.dead_letters)
 
-    def due(self, task: _Raw) -> bool:
+    def due(self, kept: _Raw) -> bool:
         """Every few seconds, if anything moved."""
-        if time.monotonic() - task.saved < SAVE_EVERY:
+        if time.monotonic() - kept.saved < SAVE_EVERY:
             return False
-        return task.said != (task.task.needed_from, task.task.progress)
+        return kept.said != (kept.task.needed_from, kept.task.progress)
 
-    def save(self, task: _Raw, worker: Committer, place: TopicPartition) -> Saving:
+    def save(self, kept: _Raw, worker: Committer, place: TopicPartition) -> Saving:
         """Commit, once everything that was made of the messages before has been acknowledged."""
-        task.saved = time.monotonic()
-        said = (task.task.needed_from, task.task.progress)
-        if said != task.said:
+        kept.saved = time.monotonic()
+        said = (kept.task.needed_from, kept.task.progress)
+        if said != kept.said:
             yield worker.sender.mark()
             worker.commit(place, said[0], said[1].text())
-            task.said = said
-
-
-class Committer(Protocol):
-    """Sends records and commits offsets: a worker."""
-
-    sender: Sender
-
-    def commit(self, place: TopicPartition, offset: int, metadata: str) -> None:
-        """Commit an offset."""
+            kept.said = said
 
 
 TaskT = TypeVar("TaskT", bound=LogTask)
@@ -196,7 +187,8 @@ class LogRole(Generic[TaskT]):
         task = self._make(place.partition)
         kept = Kept(task, Stragglers(self._hold_limit))
         self._tasks.add(kept)
-        found = snapshots.newest(snapshots.read_partition(self._reader, self._snapshots, place.partition), self.name)
+        written = past(self._reader, self._snapshots, {place.partition: OFFSET_BEGINNING})
+        found = snapshots.newest(((message.key(), message.value()) for message in written), self.name)
         if found is None:
             return kept, -1
         snapshot, kept.manifest, kept.stale = found
@@ -205,85 +197,85 @@ class LogRole(Generic[TaskT]):
         kept.position, kept.clock, kept.size = snapshot.position, task.clocks.merged, kept.manifest.size
         return kept, snapshot.read_from
 
-    def begin(self, task: Kept[TaskT], offset: int) -> None:
+    def begin(self, kept: Kept[TaskT], offset: int) -> None:
         """The first record will have this offset."""
-        task.task.position = offset
+        kept.task.position = offset
 
-    def take(self, task: Kept[TaskT], messages: list[Message]) -> Iterator[Out]:
+    def take(self, kept: Kept[TaskT], messages: list[Message]) -> Iterator[Out]:
         """What the task makes of the records."""
         for message in messages:
             record = record_of(message)
-            if record.offset > task.task.position:
+            if record.offset > kept.task.position:
                 # Nothing compacts an internal topic, and no transaction leaves marks in it: records were lost on the way.
-                raise WorkerError(f"{place_of(message)}: offset {record.offset} came after {task.task.position - 1}")
-            yield from self.handled(task, record)
+                raise WorkerError(f"{place_of(message)}: offset {record.offset} came after {kept.task.position - 1}")
+            yield from self.handled(kept, record)
 
-    def handled(self, task: Kept[TaskT], record: Record) -> list[Out]:
+    def handled(self, kept: Kept[TaskT], record: Record) -> list[Out]:
         """What the task makes of a record; one that cannot be read is logged and passed over."""
         begun = time.process_time()
-        before = task.task.clocks.merged if record.kind == CLOCK else -1
+        before = kept.task.clocks.merged if record.kind == CLOCK else -1
         try:
-            out = task.task.handle(record)
+            out = kept.task.handle(record)
             if before >= 0:
-                self._observer.reached(before, task.task.clocks.merged)
+                self._observer.reached(before, kept.task.clocks.merged)
             return out
         except Refused as error:
-            log.error("%s: %s", task.task.name, error, extra={"partition": task.task.partition})
+            log.error("%s: %s", kept.task.name, error, extra={"partition": kept.task.partition})
             return []
         finally:
-            task.cost += time.process_time() - begun
+            kept.cost += time.process_time() - begun
 
-    def beat(self, task: Kept[TaskT], idle: Callable[[], bool] | None = None) -> Iterator[Out]:
+    def beat(self, kept: Kept[TaskT], idle: Callable[[], bool] | None = None) -> Iterator[Out]:
         """Let go of sources that hold everybody up."""
         del idle
-        yield from task.stragglers.decide(task.task.clocks, self.topics[0], task.task.partition)
+        yield from kept.stragglers.decide(kept.task.clocks, self.topics[0], kept.task.partition)
 
-    def position(self, task: Kept[TaskT]) -> int:
+    def position(self, kept: Kept[TaskT]) -> int:
         """Offset of the next record."""
-        return task.task.position
+        return kept.task.position
 
-    def reading(self, task: Kept[TaskT], at_end: bool = False) -> TaskReading:
+    def reading(self, kept: Kept[TaskT], at_end: bool = False) -> TaskReading:
         """What the task says of itself."""
         del at_end  # what is far behind shows by its clocks
-        of, clocks = task.task, task.task.clocks
+        of, clocks = kept.task, kept.task.clocks
         merged, each = clocks.merged, clocks.each()
-        behind = of.position - task.position
-        snapshot = SnapshotReading(time.monotonic() - task.saved, behind, task.size, task.saving_cost)
+        behind = of.position - kept.position
+        snapshot = SnapshotReading(time.monotonic() - kept.saved, behind, kept.size, kept.saving_cost)
         furthest = max((c for c in each.values() if c < END_OF_TIME), default=-1)
         lag = (furthest - merged) / SECOND if 0 <= merged < furthest else 0.0
         away = frozenset(clocks.away)
         return TaskReading(of.gauges(), merged, each, away, lag, of.refused, snapshot=snapshot)
 
-    def due(self, task: Kept[TaskT]) -> bool:
+    def due(self, kept: Kept[TaskT]) -> bool:
         """After so much event time, or when reading again what came since would take too long."""
-        if task.task.position <= task.position:
+        if kept.task.position <= kept.position:
             return False
-        clock = task.task.clocks.merged
-        dear = task.cost > max(self._replay_limit / max(1, len(self._tasks)), 5 * task.saving_cost)
-        return dear or (clock >= 0 and (task.clock < 0 or clock - task.clock >= self._every))
+        clock = kept.task.clocks.merged
+        dear = kept.cost > max(self._replay_limit / max(1, len(self._tasks)), 5 * kept.saving_cost)
+        return dear or (clock >= 0 and (kept.clock < 0 or clock - kept.clock >= self._every))
 
-    def save(self, task: Kept[TaskT], worker: Committer, place: TopicPartition) -> Saving:
+    def save(self, kept: Kept[TaskT], worker: Committer, place: TopicPartition) -> Saving:
         """A snapshot: outputs acknowledged, then the parts, then the manifest."""
-        if task.task.position <= task.position:
+        if kept.task.position <= kept.position:
             return
         begun = time.process_time()
-        snapshot = task.task.snapshot()
+        snapshot = kept.task.snapshot()
         parts, head, manifest = snapshots.records(self._snapshots, place.partition, snapshot, self._layout.part)
-        task.saving_cost = time.process_time() - begun
-        task.position, task.clock, task.cost = snapshot.position, task.task.clocks.merged, 0.0
+        kept.saving_cost = time.process_time() - begun
+        kept.position, kept.clock, kept.cost = snapshot.position, kept.task.clocks.merged, 0.0
         worker.sender.send(parts)
         yield worker.sender.mark()
         worker.sender.send([head])
         yield worker.sender.mark()
-        if task.older is not None and task.older.digest not in {
+        if kept.older is not None and kept.older.digest not in {
             manifest.digest,
-            task.manifest and task.manifest.digest,
+            kept.manifest and kept.manifest.digest,
         }:
-            task.stale += snapshots.keys(task.older)
-        worker.sender.send(snapshots.deletions(self._snapshots, place.partition, task.stale))
-        task.stale = []
-        task.older, task.manifest = task.manifest, manifest
-        task.saved, task.size = time.monotonic(), manifest.size
+            kept.stale += snapshots.keys(kept.older)
+        worker.sender.send(snapshots.deletions(self._snapshots, place.partition, kept.stale))
+        kept.stale = []
+        kept.older, kept.manifest = kept.manifest, manifest
+        kept.saved, kept.size = time.monotonic(), manifest.size
         worker.commit(place, snapshot.position, "")
 
 

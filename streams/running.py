@@ -20,17 +20,18 @@ from streams import log_format
 from streams.acls import admit
 from streams.health import Health, Server, address, somebody_owns
 from streams.metrics import Metrics
+from streams.past import ReadError
+from streams.progress import WorkerError
 from streams.records import Refused
 from streams.roles import IngestRole, LogRole
 from streams.sender import DeliveryError
 from streams.settings import Http, Settings, faust_broker
 from streams.settings_clients import client_error
-from streams.snapshots import SnapshotError
 from streams.tasks.assemble import AssembleTask
 from streams.tasks.detect import DetectTask
 from streams.tasks.respond import RespondTask
 from streams.topics_sync import current
-from streams.worker import Worker, WorkerError
+from streams.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def _worker(settings: Settings, role: str, health: Health) -> int:
     log.info("running", extra={"group": group})
     try:
         worker.run()
-    except (WorkerError, DeliveryError, SnapshotError, Refused) as error:
+    except (WorkerError, DeliveryError, ReadError, Refused) as error:
         log.error("%s", error)
         return 1
     except KafkaException as error:

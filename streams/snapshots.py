@@ -7,27 +7,16 @@ one, and any state with its position is valid by itself.  Parts of the manifest 
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Iterable
-from typing import Any
 
 import cramjam
 import msgspec
 import xxhash
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-from streams.messages import END_OF_PARTITION
 from streams.records import Out
 from streams.tasks.base import Snapshot
 
 MANIFEST = b"manifest"
-METADATA = 5.0  # seconds for the broker to say who leads a partition
-PATIENCE = 60.0  # seconds without anything new after which reading gives up
-
-
-class SnapshotError(RuntimeError):
-    """Snapshots cannot be read, or do not fit the log."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -91,46 +80,6 @@ def newest(
             stale = sorted(parts.keys() - set(named))
             return Snapshot.decode(bytes(cramjam.lz4.decompress(data)), stage), manifest, stale
     return None
-
-
-def read_partition(
-    properties: dict[str, Any], topic: str, partition: int
-) -> Iterable[tuple[bytes | None, bytes | None]]:
-    """Keys and values of a partition up to its end as it is now.
-
-    Raises
-    ------
-    SnapshotError
-        The end is not reached although nothing new comes.
-    """
-    # The end is told by an event: compaction may have taken the last records, and no offset would ever reach it.  A fetch
-    # at the end does not wait for more: nobody processes the partition meanwhile.
-    settings = {
-        "group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True, "fetch.wait.max.ms": "10",
-    }  # fmt: skip
-    consumer = Consumer({**properties, **settings})
-    try:
-        # Else the client finds the leader by a timer, half a second later; where nobody answers, it does all the same.
-        with contextlib.suppress(KafkaException):
-            consumer.list_topics(topic, timeout=METADATA)
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-        last = time.monotonic()
-        while True:
-            messages = consumer.consume(1, 0.2)
-            messages += consumer.consume(999, 0) if messages else []
-            for message in messages:
-                if (error := message.error()) is None:
-                    yield message.key(), message.value()
-                elif error.code() == END_OF_PARTITION:
-                    return
-                else:
-                    raise SnapshotError(f"{topic}/{partition}: {error}")
-            if messages:
-                last = time.monotonic()
-            elif time.monotonic() - last > PATIENCE:
-                raise SnapshotError(f"{topic}/{partition}: its end has not come for {PATIENCE:.0f} s")
-    finally:
-        consumer.close()
 
 
 def _key(digest: str, part: int) -> bytes:

@@ -15,7 +15,6 @@ from streams.settings_clients import LARGEST, MIB
 ROLES = ("ingest", "assemble", "detect", "respond")
 INGEST, ASSEMBLE, DETECT, RESPOND = ((role,) for role in ROLES)
 OPERATOR, PEOPLE, PRODUCERS = ("aiops topics sync",), ("people and tools",), ("producers",)
-TRACED = ("traces", "logs")  # signals whose items belong to traces
 
 MS = 1_000_000  # ns
 SEGMENT_OF_COMPACTED = HOUR

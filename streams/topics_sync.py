@@ -7,20 +7,19 @@ log deleted up to there) is told again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, Producer
 
 from aiops.errors import UserError
 from streams.admin import Admin, Found, refusal
 from streams.control import KEY, decode_sources, sources_record
-from streams.records import SOURCES, Refused
+from streams.past import ReadError, past
+from streams.records import SOURCES, TRACED, Refused
 from streams.settings import Settings
 from streams.settings_clients import client_error
-from streams.topics import TRACED
 
 PATIENCE = 30.0  # seconds without anything new after which reading or writing gives up
 TOLD = ("traces", "signals", "findings")
@@ -203,7 +202,7 @@ def current(settings: Settings) -> State | None:
         It cannot be read.
     """
     topic, state = settings.topic("sources"), None
-    for message in _log(settings, topic, [(0, OFFSET_BEGINNING)]):
+    for message in _log(settings, topic, {0: OFFSET_BEGINNING}):
         if message.key() == KEY and (value := message.value()) is not None:
             try:
                 state = msgspec.json.decode(value, type=State)
@@ -215,8 +214,8 @@ def current(settings: Settings) -> State | None:
 def _generations(settings: Settings, name: str, ends: Mapping[tuple[str, int], tuple[int, int]]) -> Iterator[int]:
     """Generations of the sources records in a topic, which is read as a whole."""
     topic = settings.topic(name)
-    places = [(p, first) for (t, p), (first, end) in ends.items() if t == topic and end > first]
-    for message in _log(settings, topic, places):
+    starts = {p: first for (t, p), (first, end) in ends.items() if t == topic and end > first}
+    for message in _log(settings, topic, starts):
         if ("kind", SOURCES.encode()) in (message.headers() or []):
             try:
                 yield decode_sources(message.value() or b"")[1]
@@ -224,43 +223,14 @@ def _generations(settings: Settings, name: str, ends: Mapping[tuple[str, int], t
                 raise UserError(f"topic {topic}, offset {message.offset()}: {error}") from None
 
 
-def _log(settings: Settings, topic: str, places: list[tuple[int, int]]) -> Iterator[Message]:
+def _log(settings: Settings, topic: str, starts: Mapping[int, int]) -> Iterator[Message]:
     """Messages of partitions, each from an offset to its end as it is now."""
-    if not places:
-        return
-    # The end is told by an event: compaction may have taken the last record, and no offset would ever reach it.
-    extra = {"enable.partition.eof": "true", "fetch.min.bytes": "1"}
-    properties = {**settings.consumer_properties(f"{settings.prefix}.topics"), **extra}
-    with client_error(properties, "consumer"):
-        consumer = Consumer(properties)
+    properties = settings.consumer_properties(f"{settings.prefix}.topics")
     try:
-        _looked_at(consumer, topic, properties)
-        consumer.assign([TopicPartition(topic, p, offset) for p, offset in places])
-        open_, last = {p for p, _ in places}, time.monotonic()
-        while open_:
-            messages = consumer.consume(1000, 0.1)
-            for message in messages:
-                if (error := message.error()) is None:
-                    yield message
-                elif error.name() == "_PARTITION_EOF":
-                    open_.discard(message.partition())
-                else:
-                    raise _refused(error, topic, properties)
-            if messages:
-                last = time.monotonic()
-            elif time.monotonic() - last > PATIENCE:
-                raise UserError(f"topic {topic}: its end has not come for {PATIENCE:g} s")
-    except KafkaException as error:
-        raise _refused(error.args[0], topic, properties) from None
-    finally:
-        consumer.close()
-
-
-def _looked_at(consumer: Consumer, topic: str, properties: Mapping[str, str]) -> None:
-    """A consumer that may not see a topic waits for it without a word."""
-    found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic]
-    if found.error is not None:
-        raise _refused(found.error, topic, properties)
+        with client_error(properties, "consumer"):
+            yield from past(properties, topic, starts, PATIENCE)
+    except ReadError as error:
+        raise (UserError(str(error)) if error.error is None else _refused(error.error, topic, properties)) from None
 
 
 def _refused(error: KafkaError, topic: str, properties: Mapping[str, str]) -> UserError:

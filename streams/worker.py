@@ -6,12 +6,11 @@ inside the loop but the poll, so that a worker whose broker is away still answer
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -21,6 +20,8 @@ from aiops.wire import keep_memory
 from streams.log_format import LIBRDKAFKA
 from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, PASSING, TRANSPORT, offset_of, patiently, place_of
 from streams.metrics_reading import Observer, PlaceReading, Reading, TaskReading
+from streams.past import begin_at
+from streams.progress import Committer, Saving, Savings, Standstill, WorkerError
 from streams.records import Out
 from streams.sender import Fence, Sender
 
@@ -29,15 +30,8 @@ log = logging.getLogger(__name__)
 BATCH = 2_000  # messages of a poll
 GATHER = 0.01  # seconds for others to come after the first message: a step of many costs little more than one of few
 ASK = 1.0  # seconds for the broker to say where a partition ends
-STALL = 120.0  # seconds without progress of a position that has lag, after which a worker leaves
 
 TaskT = TypeVar("TaskT")
-Saving = Generator[int, None, None]
-"""Saves the progress of a task: yields marks (``Sender.mark``) and goes on when they have been acknowledged."""
-
-
-class WorkerError(RuntimeError):
-    """The worker cannot go on; the message says why."""
 
 
 class Role(Protocol[TaskT]):
@@ -62,7 +56,7 @@ class Role(Protocol[TaskT]):
     def due(self, task: TaskT) -> bool:
         """Is it time to save the progress of the task?"""
 
-    def save(self, task: TaskT, worker: Any, place: TopicPartition) -> Saving:
+    def save(self, task: TaskT, worker: Committer, place: TopicPartition) -> Saving:
         """Save the progress of a task."""
 
     def position(self, task: TaskT) -> int:
@@ -79,26 +73,22 @@ class Worker(Generic[TaskT]):
     ----------
     consumer, producer : dict
         Properties of librdkafka.
-    stall : float
-        Seconds without progress of a position that has lag, after which the worker leaves.
     observer : Observer
         Is told of steps, and about once a second of everything.
     """
 
     def __init__(
-        self, role: Role[TaskT], consumer: dict[str, Any], producer: dict[str, Any], stall: float = STALL,
-        observer: Observer | None = None,
-    ) -> None:  # fmt: skip
-        self.role, self.stall, self.observer = role, stall, observer or Observer()
+        self, role: Role[TaskT], consumer: dict[str, Any], producer: dict[str, Any], observer: Observer | None = None
+    ) -> None:
+        self.role, self.observer = role, observer or Observer()
         self.session = float(consumer.get("session.timeout.ms", 45_000)) / 1000
         self.fence = Fence(self.session)
         self.sender = Sender(producer, self.fence)
         self.tasks: dict[tuple[str, int], TaskT] = {}
         self.rebalances = self.received = 0
-        self.loops = 0
         self.looped = time.monotonic()
-        self._saving: dict[tuple[str, int], tuple[Saving, int]] = {}
-        self._progress: dict[tuple[str, int], tuple[int, float]] = {}  # position, and since when it stands there
+        self._savings = Savings(self.sender, self.session / 2)
+        self._standstill = Standstill()
         self._ends: dict[tuple[str, int], int] = {}  # offset at which a partition was found to end
         self._asked_in_vain = False
         self._early: list[Message] = []
@@ -143,7 +133,7 @@ class Worker(Generic[TaskT]):
         except BaseException:
             # A task may have taken a record in by half: closing would give its partition up, and save that.
             self.tasks.clear()
-            self._saving.clear()
+            self._savings.clear()
             raise
         finally:
             self.consumer.close()
@@ -158,7 +148,6 @@ class Worker(Generic[TaskT]):
             messages = self._batch(timeout)
         else:
             messages = self.consumer.consume(1, 0.01)
-        self.loops += 1
         self.looped = time.monotonic()
         if not room:
             self._early += messages
@@ -171,7 +160,7 @@ class Worker(Generic[TaskT]):
         now = time.monotonic()
         if now - self._beaten >= 1.0:
             self._beaten = now
-            self._beat(now)
+            self._beat()
             self.observer.publish(self.reading())
         self._save()
 
@@ -231,17 +220,9 @@ class Worker(Generic[TaskT]):
             key = (committed.topic, committed.partition)
             task, start = self.role.open(TopicPartition(*key), committed)
             low, high = patiently(partial(consumer.get_watermark_offsets, TopicPartition(*key), timeout=self.session))
-            if start > high:
-                raise WorkerError(
-                    f"{key[0]}/{key[1]}: progress was saved at offset {start}, but the topic ends at {high}: it was made "
-                    "anew; delete the consumer group and the snapshots of this prefix to begin again"
-                )
-            if 0 <= start < low:
-                log.error("%s/%d: offsets %d to %d were deleted before they were read", *key, start, low - 1)
-            start = max(low, start)
+            start = begin_at(*key, start, low, high)
             self.role.begin(task, start)
             self.tasks[key] = task
-            self._progress[key] = (start, time.monotonic())
             starts.append(TopicPartition(*key, start))
         consumer.incremental_assign(starts)
         if self._paused:
@@ -270,37 +251,24 @@ class Worker(Generic[TaskT]):
         keys = [key for key in keys if key in self.tasks]
         self._early = [m for m in self._early if m.error() is not None or place_of(m) not in keys]
         for key in keys:
-            begun = [self._saving[key][0]] if key in self._saving else []  # a snapshot on its way is not begun again
-            for saving in [*begun, self.role.save(self.tasks[key], self, TopicPartition(*key))]:
-                if not self._saved(saving):
-                    log.warning("progress was not saved in time", extra={"partition": f"{key[0]}/{key[1]}"})
-                    break
+            self._savings.finish(key, partial(self.role.save, self.tasks[key], self, TopicPartition(*key)))
             self._drop(key)
         self._finishing = False
 
-    def _saved(self, saving: Saving) -> bool:
-        """Go through with it, waiting for each acknowledgement; False where that takes too long."""
-        wait = self.session / 2
-        with contextlib.closing(saving):  # the mark at which one that is on its way stands comes first
-            return self.sender.flush(wait) and all(self.sender.flush(wait) for _ in saving)
-
     def _drop(self, key: tuple[str, int]) -> None:
-        for table in (self.tasks, self._saving, self._progress, self._ends):
-            table.pop(key, None)
+        self._savings.drop(key)
+        self._standstill.drop(key)
+        self._ends.pop(key, None)
+        self.tasks.pop(key, None)
 
     # ---- progress -----------------------------------------------------------------------------------------------------
-    def _beat(self, now: float) -> None:
+    def _beat(self) -> None:
         self._asked_in_vain = False
         for key, task in self.tasks.items():
             position = self.role.position(task)
             _, high = self.consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
             at_end = 0 <= high <= self._reached(key, position)
-            if position != self._progress[key][0] or at_end or self._paused or len(self.sender):
-                self._progress[key] = (position, now)
-            elif now - self._progress[key][1] > self.stall:
-                raise WorkerError(
-                    f"{key[0]}/{key[1]}: stands at offset {position} of {high} for {self.stall:g} s although there is more"
-                )
+            self._standstill.look(key, position, high, at_end or self._paused or len(self.sender) > 0)
             self.sender.send(self.role.beat(task, partial(self._idle, key, position) if at_end else _busy))
 
     def reading(self) -> Reading:
@@ -331,16 +299,8 @@ class Worker(Generic[TaskT]):
 
     def _save(self) -> None:
         for key, task in self.tasks.items():
-            if key not in self._saving and self.role.due(task):
-                self._step_of(key, self.role.save(task, self, TopicPartition(*key)))
-            elif key in self._saving and self.sender.acknowledged(self._saving[key][1]):
-                self._step_of(key, self._saving[key][0])
-
-    def _step_of(self, key: tuple[str, int], saving: Saving) -> None:
-        try:
-            self._saving[key] = saving, next(saving)
-        except StopIteration:
-            self._saving.pop(key, None)
+            save = partial(self.role.save, task, self, TopicPartition(*key))
+            self._savings.step(key, partial(self.role.due, task), save)
 
     def commit(self, place: TopicPartition, offset: int, metadata: str) -> None:
         """Commit an offset; waits for the answer only where the partition is given up."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from aiops.records import Notice, encode
-from aiops.signals import SECOND, Clocks
+from aiops.signals import Clocks
 from aiops.times import rfc3339
 from streams.control import decode_sources
 from streams.layout import Layout
@@ -86,12 +86,9 @@ class LogTask(ABC):
         self.partition, self.layout = partition, layout
         self.position = 0
         self.refused = 0
-        self.unknown = 0  # records of sources that no sources record names
         self._generation = 0
         self._in_state = 0  # offset up to which the state knows everything but what is held
-        self._held: dict[
-            int, int
-        ] = {}  # window of rows not processed yet -> offset of the first record that says of it
+        self._held: dict[int, int] = {}  # time that is not processed yet -> offset of the first record that says of it
 
     # ---- what a stage says of itself ----------------------------------------------------------------------------------
     @property
@@ -158,7 +155,6 @@ class LogTask(ABC):
         if kind == NOTICE:
             return [self.notice(record.value)]
         if record.source not in clocks:
-            self.unknown += 1
             what = f"a {kind} record of source {record.source!r}" if kind else "a record that does not say what it is"
             raise Refused(
                 f"{what} at offset {record.offset}: no sources record names it; aiops topics sync writes them"
@@ -245,9 +241,3 @@ class LogTask(ABC):
         self._generation = snapshot.generation
         self._held = {}  # filled again by reading
         self._in_state, self.position = snapshot.position, snapshot.read_from
-
-    def lag(self) -> dict[str, float]:
-        """Seconds by which each source is behind the one that is furthest."""
-        clocks = {s: c for s, c in self.clocks.each().items() if c >= 0}
-        first = max(clocks.values(), default=0)
-        return {source: (first - clock) / SECOND for source, clock in clocks.items()}

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.records import RecordError, decode_change, encode
+from aiops.signals import SECOND
 from streams import codec, routing
 from streams.chunks import split
 from streams.layout import ClockOut, Layout
-from streams.records import CHANGE, ITEMS, ROWS, Headers, Out, headers_of
+from streams.records import CHANGE, CONTROL, END, ITEMS, ROWS, TRACED, Headers, Out, Raw, headers_of
 
-CONTROL = "aiops.control"  # header of a raw record that is meant for the engine
-END = b"end"
 STEP = 2_000_000  # bytes taken in at once: what becomes of them must fit a record
-
-
-class Raw(NamedTuple):
-    """A message of a raw topic."""
-
-    offset: int
-    arrival: int  # Unix ns
-    key: bytes | None
-    value: bytes
-    headers: Headers
+FURTHEST = 3600 * SECOND  # by which an end of input may move a clock beyond its arrival
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -190,9 +178,6 @@ class IngestTask:
         return Out(f"{self._topic}.dlq", None, message.value, [*message.headers, *about], message.key)
 
 
-TRACED = ("traces", "logs")
-
-
 def rows_out(layout: Layout, source: str, window: int, parts: list[codec.WindowRows]) -> list[Out]:
     """Window rows of a source, one a signals partition, as records."""
     out: list[Out] = []
@@ -210,6 +195,3 @@ def _control(message: Raw) -> int | None:
             # It cannot reach further than the engine waits for what is open to close.
             return min(int(message.value), message.arrival + FURTHEST)
     return None
-
-
-FURTHEST = 3_600_000_000_000

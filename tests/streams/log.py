@@ -17,11 +17,11 @@ from aiops.recording import Recording
 from aiops.records import encode
 from aiops.signals import SECOND
 from streams.layout import Layout
-from streams.records import SOURCES, Out, Record, headers_of
+from streams.records import CONTROL, END, SOURCES, Out, Raw, Record, headers_of
 from streams.tasks.assemble import AssembleTask
 from streams.tasks.base import LogTask, Snapshot
 from streams.tasks.detect import DetectTask
-from streams.tasks.ingest import CONTROL, END, IngestTask, Raw
+from streams.tasks.ingest import IngestTask
 from streams.tasks.respond import RespondTask
 
 SIGNALS = {"metrics": "otlp_metrics", "logs": "otlp_logs", "traces": "otlp_spans", "changes": "changes"}

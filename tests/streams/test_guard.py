@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from aiops.recording import Recording
 from aiops.simulate import Simulation, write
 from streams.guard import Guard
 from streams.layout import Layout
+from streams.progress import WorkerError
 from streams.records import Out, Record, headers_of
 from streams.roles import Kept
 from streams.stragglers import Stragglers
@@ -40,6 +42,9 @@ class Role:
             task.restore(Snapshot.decode(self.saved, "respond"))
         return Kept(task, Stragglers(None)), task.position
 
+    def begin(self, kept: Kept[RespondTask], offset: int) -> None:
+        kept.task.position = offset
+
     def handled(self, kept: Kept[RespondTask], record: Record) -> list[Out]:
         return kept.task.handle(record)
 
@@ -53,11 +58,15 @@ class Story:
         self.sent: list[Out] = []
         self.reads = 0
         self.end = 0  # of the log, as the deliverer has got to it
-        self.guard = Guard(self.role, self.read, self.sent.extend)  # type: ignore[arg-type]
+        self.low = 0  # what is before it was deleted
+        self.guard = Guard(self.role, self, self.sent.extend)  # type: ignore[arg-type]
 
-    def read(self, _partition: int, start: int, end: int | None) -> Iterator[Record]:
+    def begin(self, _partition: int, start: int) -> int:
+        return max(self.low, start)
+
+    def read(self, _partition: int, start: int, end: int | None = None) -> Iterator[Record]:
         self.reads += 1
-        yield from self.records[max(0, start) : self.end if end is None else end]
+        yield from self.records[start : self.end if end is None else end]
 
     def incidents(self) -> dict[bytes, bytes]:
         best: dict[bytes, tuple[int, bytes]] = {}
@@ -182,6 +191,27 @@ def test_findings_that_fail_when_they_are_due_are_set_aside_and_no_more(findings
     assert "ZeroDivisionError: poison" in dead[0]
     assert story.incidents().keys() == expected.keys()
     assert story.guard.kept[0].task.stage.done_until > times[-2]
+
+
+def test_what_was_deleted_before_it_was_read_is_passed_over_once(findings):
+    """Else the hole could never be filled, and the process would end at every start."""
+    story = Story(findings, Layout())
+    story.low = story.end = 20
+    with contextlib.suppress(ValueError):  # it names a source that no record has told
+        story.guard.deliver(0, findings[20])
+    assert story.guard.kept[0].task.position == 21
+    story.low = 40
+    with contextlib.suppress(ValueError):
+        story.guard.deliver(0, findings[40])
+    assert story.guard.kept[0].task.position == 41
+
+
+def test_a_hole_that_cannot_be_read_ends_the_process(findings):
+    story = Story(findings, Layout())
+    story.guard.deliver(0, findings[0])
+    story.records = story.records[:5]
+    with pytest.raises(WorkerError, match=r"aiops\.findings/0: offsets 5 to 9 cannot be read"):
+        story.guard.deliver(0, findings[10])
 
 
 def test_a_foreign_record_is_counted_and_passed_over(findings):

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -317,20 +316,3 @@ def test_all_roles_need_so_many_ports(tmp_path):
     process = supervised(tmp_path, OBEYS, port=65_534)
     _, said = process.communicate(timeout=20)
     assert "4 roles need ports 65534 to 65537" in said
-
-
-# ---- respond ----------------------------------------------------------------------------------------------------------
-def test_respond_leaves_where_a_partition_has_more_and_gets_no_further():
-    from streams.respond_app import RespondApp
-    from streams.worker import STALL, WorkerError
-
-    kept: Any = SimpleNamespace(task=SimpleNamespace(position=5))
-    app: Any = SimpleNamespace(_ends={0: 5}, _progress={}, _topic="aiops.findings")
-    RespondApp._stalled(app, 0, kept, 0.0)
-    RespondApp._stalled(app, 0, kept, STALL + 1)  # at its end
-    app._ends[0] = 9
-    RespondApp._stalled(app, 0, kept, 2 * STALL + 1)
-    with pytest.raises(WorkerError, match=r"aiops\.findings/0: stands at offset 5 of 9 for 120 s"):
-        RespondApp._stalled(app, 0, kept, 2 * STALL + 2)
-    kept.task.position = 6
-    RespondApp._stalled(app, 0, kept, 3 * STALL)

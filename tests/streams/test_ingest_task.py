@@ -7,8 +7,8 @@ import pytest
 
 from aiops.signals import SECOND
 from streams.layout import Layout
-from streams.records import Out
-from streams.tasks.ingest import CONTROL, END, IngestTask, Progress, Raw
+from streams.records import CONTROL, END, Out, Raw
+from streams.tasks.ingest import IngestTask, Progress
 
 T = 1_700_000_000 * SECOND
 LAYOUT = Layout(traces=2, signals=3, findings=2)
