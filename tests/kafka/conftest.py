@@ -23,7 +23,7 @@ import pytest
 from aiops.errors import UserError
 from streams.local_kafka import LocalKafka
 from streams.local_kafka_cluster import Cluster, draw, server_properties
-from streams.local_kafka_java import VERSION
+from streams.local_kafka_java import VERSION, jars, java
 
 HERE = Path(__file__).parent
 IMAGE = f"apache/kafka:{VERSION}"
@@ -126,6 +126,15 @@ def secure_kafka() -> Iterator[LocalKafka]:
     """
     with locally(secure=True) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def startable() -> None:
+    """For tests that start brokers of this machine themselves, whichever broker the others have."""
+    try:
+        jars(java())
+    except UserError as error:
+        missing(f"no broker can be started here: {error}", os.environ)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from aiops.records import encode
 from streams.client import Anomalies, Incidents
 from streams.settings import Settings
 from tests.kafka.topics import WAIT, Cluster, incidents_sent, records_of, versions
+from tests.kafka.waiting import until
 from tests.test_records import ANOMALY
 
 
@@ -27,9 +28,9 @@ def cluster(kafka, prefix, tmp_path):
 def taken(reader, count):
     """The next events."""
     out: list[Any] = []
-    until = time.monotonic() + WAIT
+    end = time.monotonic() + WAIT
     while len(out) < count:
-        assert time.monotonic() < until
+        assert time.monotonic() < end
         if (event := reader.poll(0.2)) is not None:
             out.append(event)
     return out
@@ -83,9 +84,7 @@ def test_new_partitions_are_read_from_their_beginning(cluster, monkeypatch):
         assert incidents.poll(0.1) is None
         cluster.admin.create_partitions([NewPartitions(topic, 2)])[topic].result(WAIT)
         producer = Producer(cluster.client)
-        until = time.monotonic() + WAIT
-        while len(producer.list_topics(topic, timeout=WAIT).topics[topic].partitions) < 2:
-            assert time.monotonic() < until
+        until(lambda: len(producer.list_topics(topic, timeout=WAIT).topics[topic].partitions) == 2, WAIT)
         producer.produce(topic, encode(versions("aa", 1)[0]), b"aa", partition=1)
         assert producer.flush(WAIT) == 0
         assert names(taken(incidents, 1)) == [("aa", 1)]

@@ -29,6 +29,7 @@ from streams.codec import encode_findings
 from streams.produce_partition import partition_of
 from streams.records import clock_record, headers_of
 from tests.kafka.topics import SIGNALS, WAIT, Cluster, incidents_sent, records_of, versions
+from tests.kafka.waiting import until
 from tests.replaying import last_incidents
 from tests.test_records import ANOMALY, INCIDENT, NOTICE
 
@@ -128,11 +129,11 @@ def test_the_drain_of_the_configuration_moves_the_end(day, cluster, capfd):
 def test_a_span_of_time_is_what_a_replay_of_it_would_read(day, cluster, capfd):
     cluster.create_raw(1)
     arrivals = [m.arrival for _, m in Recording(day).messages()]
-    begin, until = arrivals[len(arrivals) // 3] // SECOND, arrivals[len(arrivals) // 2] // SECOND
-    produced(capfd, cluster, day, "--from", begin, "--until", until)
+    begin, end = arrivals[len(arrivals) // 3] // SECOND, arrivals[len(arrivals) // 2] // SECOND
+    produced(capfd, cluster, day, "--from", begin, "--until", end)
     for name, of in SIGNALS.items():
         expected = sum(
-            s == f"{of}/0" and begin * SECOND <= m.arrival < until * SECOND for s, m in Recording(day).messages()
+            s == f"{of}/0" and begin * SECOND <= m.arrival < end * SECOND for s, m in Recording(day).messages()
         )
         assert len(telemetry(cluster, name)) == expected
     status, _, err = command(
@@ -175,9 +176,7 @@ def test_a_queue_of_two_messages_holds_the_producer_back_and_loses_nothing(day, 
 def test_a_message_that_the_topic_does_not_take_is_named_and_ends_the_command(cluster, capfd, tmp_path):
     cluster.create_raw(1)
     cluster.admin.delete_topics([cluster.prefix + "logs"])[cluster.prefix + "logs"].result(WAIT)
-    until = time.monotonic() + WAIT
-    while cluster.prefix + "logs" in cluster.admin.list_topics(timeout=WAIT).topics:
-        assert time.monotonic() < until
+    until(lambda: cluster.prefix + "logs" not in cluster.admin.list_topics(timeout=WAIT).topics, WAIT)
     cluster.create("logs", 1, retention_ms="-1", max_message_bytes="2000")
     record = {"timeUnixNano": 1740988800000000000, "body": {"stringValue": os.urandom(3000).hex()}}
     (tmp_path / "logs.jsonl").write_text(
@@ -272,9 +271,9 @@ def test_following_shows_what_comes_and_ends_cleanly_with_ctrl_c(cluster):
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
         assert tail.stdout is not None
         os.set_blocking(tail.stdout.fileno(), False)
-        out, number, until = b"", 0, time.monotonic() + WAIT
+        out, number, end = b"", 0, time.monotonic() + WAIT
         while b'"incident_id":"new-' not in out:  # nobody says when it has begun to follow
-            assert time.monotonic() < until
+            assert time.monotonic() < end
             number += 1
             cluster.send(topic, *records_of(versions(f"new-{number}", 1)))
             time.sleep(0.1)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBindingFilter,
     AclOperation,
@@ -31,8 +30,8 @@ from streams.control import decode_sources
 from streams.settings import load
 from streams.topics import needed, table
 from streams.topics_sync import _tell, current, source_sets
-
-DEADLINE = 30.0
+from tests.kafka.topics import WAIT, read, refusal
+from tests.kafka.waiting import until
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def admin(kafka):
 
 
 def done(futures):
-    return {key: future.result(timeout=DEADLINE) for key, future in futures.items()}
+    return {key: future.result(timeout=WAIT) for key, future in futures.items()}
 
 
 def write(folder, client, prefix, more=""):
@@ -58,7 +57,7 @@ def config(kafka, prefix, tmp_path):
     path = write(tmp_path, kafka.client(), prefix, more)
     yield path
     client = AdminClient(kafka.client())
-    mine = [name for name in client.list_topics(timeout=DEADLINE).topics if name.startswith(prefix)]
+    mine = [name for name in client.list_topics(timeout=WAIT).topics if name.startswith(prefix)]
     if mine:
         done(client.delete_topics(mine))
 
@@ -69,21 +68,11 @@ def topics(action, config, *more):
 
 def told(client, topic, partitions):
     """Sources records of a topic, a list for each partition."""
-    consumer = Consumer({**client, "group.id": "unused", "enable.auto.commit": False, "enable.partition.eof": True})
-    try:
-        consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
-        out: list[list[Any]] = [[] for _ in range(partitions)]
-        open_, until = set(range(partitions)), time.monotonic() + DEADLINE
-        while open_ and time.monotonic() < until:
-            for message in consumer.consume(100, 0.1):
-                if message.error() is not None:
-                    open_.discard(message.partition())
-                elif ("kind", b"sources") in (message.headers() or []):
-                    out[message.partition() or 0].append(decode_sources(message.value() or b""))
-        assert not open_, f"the end of {topic} did not come"
-        return out
-    finally:
-        consumer.close()
+    out: list[list[Any]] = [[] for _ in range(partitions)]
+    for message in read(client, topic):
+        if ("kind", b"sources") in (message.headers() or []):
+            out[message.partition() or 0].append(decode_sources(message.value() or b""))
+    return out
 
 
 class TestCreate:
@@ -117,7 +106,7 @@ class TestCreate:
         err = capsys.readouterr().err
         assert f"topic {name} has 3 partitions, the configuration says 1" in err
         assert f"topic {name} has retention.ms 1000, not 604800000: kafka-configs.sh" in err
-        assert len(admin.list_topics(name, timeout=DEADLINE).topics[name].partitions) == 3
+        assert len(admin.list_topics(name, timeout=WAIT).topics[name].partitions) == 3
 
     def test_partitions_that_do_not_fit_stop_it_before_the_sources_are_told(self, config, admin, kafka, prefix, capsys):
         name = f"{prefix}e.traces"
@@ -136,11 +125,14 @@ class TestCheck:
         done(admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)]))
         done(admin.delete_topics([f"{prefix}e.incidents"]))
         capsys.readouterr()
-        settings, until = load(config), time.monotonic() + DEADLINE
-        found = ""
-        while "incidents does not exist" not in found and time.monotonic() < until:  # deletion takes its time
+        settings = load(config)
+
+        def checked():
             assert topics("check", config) == 1
             found = capsys.readouterr().err
+            return found if "incidents does not exist" in found else ""
+
+        found = until(checked, WAIT)  # deletion takes its time
         assert f"topic {name} has cleanup.policy compact, not delete" in found
         assert f"topic {name} has max.message.bytes 1000, at least 16777216 is needed" in found
         assert found.count("\n") == 3
@@ -172,9 +164,7 @@ class TestSync:
         assert topics("create", config) == 0
         done(admin.create_partitions([NewPartitions(f"{prefix}logs", 4)]))
         capsys.readouterr()
-        until = time.monotonic() + DEADLINE
-        while topics("check", config) == 0 and time.monotonic() < until:  # until every broker knows of them
-            time.sleep(0.05)
+        until(lambda: topics("check", config) != 0, WAIT)  # until every broker knows of them
         assert "the set of sources has changed since it was written: aiops topics sync" in capsys.readouterr().err
         assert topics("sync", config) == 0
         for partition in told(kafka.client(), f"{prefix}e.traces", 2):
@@ -192,7 +182,7 @@ class TestSync:
         producer = Producer(kafka.client())
         cut = msgspec.structs.replace(state, told={})
         producer.produce(settings.topic("sources"), msgspec.json.encode(cut), b"sources")
-        assert producer.flush(DEADLINE) == 0
+        assert producer.flush(WAIT) == 0
         capsys.readouterr()
         assert topics("check", config) == 1
         assert f"no set of sources in {prefix}e.traces/0" in capsys.readouterr().err
@@ -208,9 +198,7 @@ class TestSync:
         assert state is not None
         _tell(settings, msgspec.structs.replace(state, generation=41), found)
         done(admin.delete_topics([settings.topic("sources")]))
-        until = time.monotonic() + DEADLINE
-        while settings.topic("sources") in admin.list_topics(timeout=DEADLINE).topics and time.monotonic() < until:
-            time.sleep(0.05)
+        until(lambda: settings.topic("sources") not in admin.list_topics(timeout=WAIT).topics, WAIT)
         assert topics("create", config) == 0
         assert [g for _, g in told(kafka.client(), f"{prefix}e.signals", 1)[0]] == [1, 41, 42]
 
@@ -260,22 +248,24 @@ class TestAccess:
 
         settings = load(write(tmp_path, secure_kafka.client("worker"), prefix, more))
         client = Admin(settings.admin_properties())
-        until = time.monotonic() + DEADLINE
-        while True:  # rights take a moment to reach the broker
+        missing = list[str]()
+
+        def granted():
+            missing.clear()
             try:
                 verify(client, settings, needed(settings, "all"))
-                break
-            except UserError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
-        assert written(settings.producer_properties(), f"{prefix}e.signals") is None
-        assert "TOPIC_AUTHORIZATION_FAILED" in written(settings.producer_properties(), f"{prefix}metrics")
+            except UserError as error:
+                missing.append(str(error))
+            return not missing
+
+        until(granted, WAIT, why=lambda: missing)  # rights take a moment to reach the broker
+        assert refusal(settings.producer_properties(), f"{prefix}e.signals") is None
+        assert "TOPIC_AUTHORIZATION_FAILED" in str(refusal(settings.producer_properties(), f"{prefix}metrics"))
 
         oncall = secure_kafka.client("oncall")
-        assert f"{prefix}e.incidents" in AdminClient(oncall).list_topics(timeout=DEADLINE).topics
+        assert f"{prefix}e.incidents" in AdminClient(oncall).list_topics(timeout=WAIT).topics
         assert visible(oncall, prefix) == {f"{prefix}e.incidents"}
-        assert "TOPIC_AUTHORIZATION_FAILED" in written({**oncall, "message.timeout.ms": 10_000}, f"{prefix}e.incidents")
+        assert "TOPIC_AUTHORIZATION_FAILED" in str(refusal(oncall, f"{prefix}e.incidents"))
 
     def test_what_is_granted_is_what_is_asked_for(self, secure_kafka, prefix, tmp_path):
         config = write(tmp_path, secure_kafka.client("admin"), prefix)
@@ -292,24 +282,15 @@ class TestAccess:
             AclOperation.ANY,
             AclPermissionType.ANY,
         )
-        found = admin.describe_acls(wanted).result(timeout=DEADLINE)
+        found = admin.describe_acls(wanted).result(timeout=WAIT)
         assert sorted((b.name, b.operation.name) for b in found) == [
             ("oncall-", "READ"),
             (f"{prefix}e.incidents", "READ"),
         ]
 
 
-def written(properties, topic):
-    """The name of the error with which a broker refuses a record; None: it took it."""
-    errors = []
-    producer = Producer(properties)
-    producer.produce(topic, b"x", on_delivery=lambda error, _: errors.append(error and error.name()))
-    assert producer.flush(DEADLINE) == 0
-    return errors[0]
-
-
 def visible(client, prefix):
     try:
-        return {name for name in AdminClient(client).list_topics(timeout=DEADLINE).topics if name.startswith(prefix)}
+        return {name for name in AdminClient(client).list_topics(timeout=WAIT).topics if name.startswith(prefix)}
     except KafkaException as error:
         pytest.fail(str(error))
