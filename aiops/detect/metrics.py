@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from aiops.columns import CUMULATIVE, DELTA
+from aiops.columns import CUMULATIVE
 from aiops.detect.anomalies import STAY, Candidate
 from aiops.detect.directory import Directory
 from aiops.detect.heartbeat import MAX_INSTANCES, Heartbeat
 from aiops.detect.levels import Levels
+from aiops.detect.metric_rows import cells_at, merge_rows
 from aiops.detect.retention import BRIEF, Kept, Mask, Rule, nearly_full, refitted
 from aiops.detect.tails import CAP
 from aiops.detect.values import FACETS, LEVEL, MEAN, P95, PREVIOUS, RATE, facets, increases, levels, percentile
 from aiops.findings import HEARTBEAT, METRIC, RESOURCE, Note
 from aiops.identity import Interner
-from aiops.ingest.metric_windows import compared_vectors, merge_cell
 from aiops.signals import MetricRows, ServiceKey
 
 if TYPE_CHECKING:
@@ -62,35 +61,36 @@ class MetricDetector:
         rows = merge_rows(parts)
         if rows is None:
             return
-        series, cells, offsets, buckets, described = rows
-        known = self._codes.find(series)
+        known = self._codes.find(rows.series)
         unknown = np.flatnonzero(known < 0)
         room = MAX_SERIES - len(self._info)
         if len(unknown) > room:
             # Rows come in the order of identities: who finds room does not depend on who came first.
             known[unknown[:room]] = 0
-            keep = np.flatnonzero(known >= 0)
-            self.ignored += len(series) - len(keep)
-            series, cells, described = series[keep], cells[keep], [described[k] for k in keep.tolist()]
-            lengths = np.diff(offsets)[keep]
-            buckets = np.concatenate([buckets[offsets[k] : offsets[k + 1]] for k in keep.tolist()] or [np.empty(0)])
-            offsets = np.concatenate([[0], np.cumsum(lengths)])
-        codes, fresh = self._codes.codes(series)
+            watched = np.flatnonzero(known >= 0)
+            self.ignored += len(known) - len(watched)
+            rows = rows.chosen(watched)
+        codes, fresh = self._codes.codes(rows.series)
+        levels_before = len(self._of_level)
         for row in fresh.tolist():
-            part, at = described[row]
-            info = part.table.describe(int(part.codes[at]))
+            part = parts[rows.source[row]]
+            info = part.table.describe(int(part.codes[rows.row[row]]))
             service = self._directory.service(ServiceKey(tenant, info.environment, info.service))
             self._learn(info, service, self.heartbeat.instance(service, info.instance))
+        subjects = self._directory.service_subject
+        self.levels.grow([subjects[service] for service in self._level_service[levels_before:]])
         self._seen[codes] = self._directory.now
+        cells = rows.cells
         live = cells["points"] > 0
         stale = ~live & (cells["stale_time"] > 0)
         instances = np.array(self._instance, np.int64)
         self.heartbeat.beat(instances[codes[live]], cells["last_time"][live])
         self.heartbeat.end(instances[codes[stale]], cells["stale_time"][stale])
-        self._values(codes[live], cells[live], offsets, buckets, np.flatnonzero(live))
+        there = np.flatnonzero(live)
+        self._values(codes[there], cells_at(cells, there), rows.bucket_offsets, rows.buckets, there)
 
     def _learn(self, info: SeriesInfo, service: int, instance: int) -> None:
-        """A series that was never seen."""
+        """A series that was never seen; the caller makes room for its levels, or restores them."""
         code = len(self._info)
         if code >= len(self._level):
             self._level = np.concatenate([self._level, np.full_like(self._level, -1)])
@@ -101,14 +101,12 @@ class MetricDetector:
         self._instance.append(instance)
         shared = info.name.startswith(SHARED)
         resource = not shared and any(word in info.name for word in RESOURCE_WORDS)
-        of = facets(info.kind, info.monotonic)
-        for facet in of:
+        for facet in facets(info.kind, info.monotonic):
             self._level[code, facet] = len(self._of_level)
             self._of_level.append((code, facet))
             self._level_service.append(service)
             self._level_resource.append(resource)
             self._level_shared.append(shared)
-        self.levels.grow([self._directory.service_subject[service]] * len(of))
         self._arrays = None
 
     def _values(
@@ -293,52 +291,3 @@ def label(info: SeriesInfo, facet: int) -> str:
 def number(value: float) -> str:
     """A number with four significant digits."""
     return f"{value:.4g}"
-
-
-def merge_rows(parts: list[MetricRows]) -> tuple[Any, ...] | None:
-    """Rows of several sources as one: series (ascending), cells, bucket offsets, buckets, and where each is described."""
-    parts = [part for part in parts if len(part.series)]
-    if not parts:
-        return None
-    described = [(part, k) for part in parts for k in range(len(part.series))]
-    if len(parts) == 1:
-        part = parts[0]
-        return part.series, part.cells, part.bucket_offsets, part.buckets, described
-    series = np.concatenate([part.series for part in parts])
-    order = np.argsort(series, kind="stable")
-    cells: list[NDArray[np.void]] = []
-    vectors: list[NDArray[np.float64]] = []
-    first: list[int] = []
-    for at in order.tolist():
-        part, k = described[at]
-        vector = part.buckets[part.bucket_offsets[k] : part.bucket_offsets[k + 1]]
-        if first and series[first[-1]] == series[at]:
-            delta = part.table.temporality[part.codes[k]] == DELTA
-            cells[-1], vectors[-1] = merge_cells(cells[-1], vectors[-1], part.cells[k : k + 1], vector, bool(delta))
-        else:
-            first.append(at)
-            cells.append(part.cells[k : k + 1])
-            vectors.append(vector)
-    offsets = np.concatenate([[0], np.cumsum([len(v) for v in vectors])]).astype(np.int64)
-    buckets = np.concatenate(vectors) if vectors else np.empty(0)
-    return series[first], np.concatenate(cells), offsets, buckets, [described[at] for at in first]
-
-
-def merge_cells(
-    a: NDArray[np.void], x: NDArray[np.float64], b: NDArray[np.void], y: NDArray[np.float64], delta: bool
-) -> tuple[NDArray[np.void], NDArray[np.float64]]:
-    """Two cells of one series and their bucket vectors, as one; commutes exactly.  Shapes (1,)."""
-    if not a["points"][0] or not b["points"][0]:
-        out, vector = (b.copy(), y) if not a["points"][0] else (a.copy(), x)
-        out["stale_time"] = max(int(a["stale_time"][0]), int(b["stale_time"][0]))
-        return out, vector
-    out = a.copy()
-    later = int(_merge_first(out, b.copy()))
-    if delta:
-        return out, x + y if len(x) == len(y) else max(x, y, key=len)
-    return out, y if (later or compared_vectors(y, x)) > 0 else x
-
-
-@njit(nogil=True, cache=True)
-def _merge_first(cells: Any, others: Any) -> Any:
-    return merge_cell(cells[0], others[0])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiops.columns import CUMULATIVE, DELTA, MetricBatch
-from aiops.detect.metrics import merge_rows
+from aiops.detect.metric_rows import merge_rows
 from aiops.detect.values import levels
 from aiops.ingest.metric_windows import MetricWindow
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aiops.detect.metrics import merge_rows
+from aiops.detect.metric_rows import merge_rows
 from aiops.ingest import stage
 from aiops.ingest.normalise import FUTURE
 from aiops.ingest.stage import Ingest, IngestOutput, Message
@@ -102,10 +102,10 @@ def metric_content(parts: list[Any]) -> list[Any]:
     found = merge_rows(parts)
     if found is None:
         return []
-    series, cells, offsets, buckets, described = found
+    series, cells, offsets, buckets, source, place = found
     out = []
     for i, identity in enumerate(series.tolist()):
-        part, row = described[i]
+        part, row = parts[source[i]], place[i]
         info = part.table.describe(int(part.codes[row]))
         out.append((identity, info, cells[i].tobytes(), buckets[offsets[i] : offsets[i + 1]].tobytes()))
     return out
