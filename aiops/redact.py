@@ -1,8 +1,13 @@
 r"""Text -> the same text without secrets and personal data: each find is replaced by ``<redacted:kind>``.
 
-Guarantees: time is linear in the length of the text, whatever the text (every repetition that can be given back is
-bounded, the others are possessive); redacting twice changes nothing; text in which nothing is found is returned as it
-is.  What is found is a matter of patterns: a secret that stands in a sentence without a name before it is not seen.
+Guarantees: time is linear in the length of the text, whatever the text; text in which nothing is found is returned as it
+is; redacting twice changes nothing, save where finds touch each other or a secret's name: a second pass may take more.
+What is found is a matter of patterns: a secret that stands in a sentence without a name before it is not seen.
+
+Time is linear because each repetition in a pattern is bounded, or followed by nothing that can fail, or followed by what
+cannot begin with a character it repeats: that one is given back in a single pass, in vain, and no other start reads it.
+Possessive quantifiers and atomic groups would say this more shortly, but before Python 3.11.5 a possessive group may keep
+what its last, failed round has read: it takes too much, or finds nothing.
 
 Bytes 0x01 are variables that a shape has already lost; they are left as they are.
 """
@@ -21,34 +26,33 @@ _PRIVATE_KEY = re.compile(
 
 # name=value, "name": "value", \"name\":\"value\" (JSON in a JSON string), with anything before the name (db_password).
 _NAMED = re.compile(
-    r"""(?P<name>
-        (?:passw(?:or)?d|passwd|passphrase|pwd|secrets?|tokens?|credentials?|(?:api|access|private|secret|auth|account)[_-]?key)
-        (?:[_-]?(?:id|key|value))? (?P<escape>\\{0,3})["']? \s{0,3} (?:=>|[:=]) \s{0,3} )
-    (?: (?P<quote>["'])
-        (?P<quoted> (?: (?!(?P=quote))[^\\] | \\. )*+ )
-      | (?P<open>\\{1,3}["'])
-        (?P<nested> (?: [^"'\\]++ | \\++(?!["']) )*+ )
+    r"""(?:passw(?:or)?d|passwd|passphrase|pwd|secrets?|tokens?|credentials?|(?:api|access|private|secret|auth|account)[_-]?key)
+        (?:[_-]?(?:id|key|value))? \\{0,3}["']? \s{0,3} (?:=>|[:=]) \s{0,3}
+    (?: " (?P<double> [^"\\]* (?: \\. [^"\\]* )* )
+      | ' (?P<single> [^'\\]* (?: \\. [^'\\]* )* )
+      | \\{1,3}["'] (?P<nested> [^"'\\]* (?: \\+ (?!["'\\]) [^"'\\]* )* )
       | (?P<bare> (?:(?:bearer|basic|token)[ ]{1,4})?
-        (?: [^\s"'&,;)\]}\\\x01]++ | \\++(?!["']) | [,;)\]}]++ (?=[^\s"'&,;)\]}\\\x01]) (?![\w.-]{1,40}[=:]) )++ )
+        (?: [^\s"'&,;)\]}\\\x01]+ | \\+ (?!["'\\]) | [,;)\]}]+ (?=[^\s"'&,;)\]}\\\x01]) (?![\w.-]{1,40}[=:]) )+ )
     )""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _PLAIN_VALUE = re.compile(r"(?:null|none|nil|true|false|undefined|empty|<\*>)\Z|\*+\Z", re.IGNORECASE)
 
-_AUTHORIZATION = re.compile(
-    r"(?P<name>\b(?:proxy-)?authorization\b\\{0,3}[\"']?\s{0,3}[:=]\s{0,3}(?:\\{0,3}[\"'])?(?:(?:bearer|basic|digest|negotiate|token|"
-    r"apikey|hawk|aws4-hmac-sha256)\s{1,4}+)?+)(?!<redacted:)(?P<value>[^\s\"'\\\x01]++)",
+_SCHEMES = "bearer|basic|digest|negotiate|token|apikey|hawk|aws4-hmac-sha256"
+_AUTHORIZATION = re.compile(  # a scheme is never the value, even where no value follows it
+    r"(?P<name>\b(?:proxy-)?authorization\b\\{0,3}[\"']?\s{0,3}[:=]\s{0,3}(?:\\{0,3}[\"'])?"
+    rf"(?:(?:{_SCHEMES})\s{{1,4}}|(?!(?:{_SCHEMES})\s)))(?!<redacted:)(?P<value>[^\s\"'\\\x01]+)",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(r"(?P<name>\b(?:bearer|basic)\s{1,4})(?P<value>[\w.~+/=-]{8,}+)", re.IGNORECASE | re.ASCII)
-_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{6,}+\.[\w-]{4,}+(?:\.[\w-]*+){0,3}", re.ASCII)
+_SCHEME = re.compile(r"(?P<name>\b(?:bearer|basic)\s{1,4})(?P<value>[\w.~+/=-]{8,})", re.IGNORECASE | re.ASCII)
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{6,}\.[\w-]{4,}(?:\.[\w-]*){0,3}", re.ASCII)
 _VENDOR_KEY = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])|gh[pousr]_[A-Za-z0-9]{36,}+|github_pat_\w{22,}+|"
-    r"glpat-[\w-]{20,}+|xox[abeoprs]-[A-Za-z0-9-]{10,}+|AIza[\w-]{35}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}+)",
+    r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|"
+    r"glpat-[\w-]{20,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[\w-]{35}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,})",
     re.ASCII,
 )
 _USERINFO = re.compile(r"(?<=://)[^\s/?#\"'<>:\x01]{0,128}:[^\s/?#\"'<>\x01]{0,256}(?=@)")
-_EMAIL = re.compile(r"[\w.!#$%&'*+=?^{|}~-]{1,64}+@(?:[\w-]{1,63}+\.){1,8}[^\W\d_][\w-]{1,62}+")
+_EMAIL = re.compile(r"[\w.!#$%&'*+=?^{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}")
 
 # By issuer: Visa, Mastercard, JCB, Discover; UnionPay; American Express; Diners Club.  Other lengths that some of them
 # might use are left out: every tenth number of 17 to 19 digits, which is what ids look like, has a right check digit.
@@ -59,8 +63,8 @@ _CARD = re.compile(
     r"3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}|3[0689][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{4})(?![0-9A-Za-z])"
 )
 _IBAN = re.compile(
-    r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[A-Z0-9]{11,30}+(?![0-9A-Za-z])|"
-    r"(?: [A-Z0-9]{4}(?![0-9A-Za-z])){2,7}+(?: [A-Z0-9]{1,3}(?![0-9A-Za-z]))?)"
+    r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?:[A-Z0-9]{11,30}(?![0-9A-Za-z])|"
+    r"(?: [A-Z0-9]{4}(?![0-9A-Za-z])){2,7}(?: [A-Z0-9]{1,3}(?![0-9A-Za-z]))?)"
 )
 
 
@@ -89,16 +93,10 @@ def _replacing(pattern: re.Pattern[str], kind: str) -> Callable[[str], str]:
 
 
 def _named(match: re.Match[str]) -> str:
-    name = match["name"]
-    if match["quote"]:
-        opened, value = match["quote"], match["quoted"]
-    elif match["open"]:
-        opened, value = match["open"], match["nested"]
-    else:
-        opened, value = "", match["bare"]
+    value = match["double"] or match["single"] or match["nested"] or match["bare"]  # the match ends with it
     if not value or "\x01" in value or _PLAIN_VALUE.match(value):
         return match[0]
-    return f"{name}{opened}<redacted:secret>"
+    return f"{match[0][: -len(value)]}<redacted:secret>"
 
 
 def _scheme(match: re.Match[str]) -> str:
