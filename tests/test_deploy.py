@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -73,12 +71,9 @@ def test_ports_are_open_on_this_machine_only(name):
 @pytest.mark.parametrize("name", OURS)
 def test_the_commands_of_our_services_are_commands_of_aiops(name):
     command = SERVICES[name]["command"]
-    commands = {entry.name: entry for entry in COMMANDS}
+    commands = {entry.name for entry in COMMANDS}
     assert command[0] in {*commands, "demo"}
     if command[0] in commands:
-        module = commands[command[0]].module
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not written yet")
         parsed = _parser([SIMULATE, *COMMANDS], command[:1]).parse_args(command)
         assert isinstance(parsed, argparse.Namespace)
         mounted = {volume.split(":")[1] for volume in SERVICES[name]["volumes"]}

@@ -15,8 +15,8 @@ from streams.control import decode_sources, sources_record
 from streams.records import Refused
 from streams.settings import DAY, HOUR, Partitions, RawTopic, Retention, Settings, Topics
 from streams.topics_sync import State, Told, source_sets, untold
+from tests.streams.configured import KAFKA
 
-KAFKA = {"bootstrap.servers": "localhost:9092"}
 SMALL = Settings(
     kafka=KAFKA,
     prefix="p",
