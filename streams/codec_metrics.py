@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from aiops.columns import EXPONENTIAL, KINDS
 from aiops.signals import CELL, WINDOW, MetricRows
+from aiops.wire.attributes import unframed
 from aiops.wire.buckets import GRID
 from aiops.wire.resources import Entity
 from aiops.wire.tables import Series, SeriesInfo
@@ -96,7 +97,7 @@ class DescribedSeries:
             raise IndexError(f"series {code} is not one of {len(self)}")
         metric, entity = self.metrics[self.metric[code]], self.entities[self.entity[code]]
         place = self.attributes[code]
-        found = _framed(self.data[self.edges[place] : self.edges[place + 1]].tobytes())
+        found = unframed(self.data[self.edges[place] : self.edges[place + 1]].tobytes())
         attributes = [decoded for raw in found if (decoded := pair(raw)) is not None]
         bounds = GRID if metric.kind == EXPONENTIAL else np.frombuffer(metric.bounds, "<f8")
         return SeriesInfo(
@@ -104,22 +105,6 @@ class DescribedSeries:
             metric.unit.decode("utf-8", "replace"), metric.kind, metric.temporality, metric.monotonic,
             tuple(bounds.tolist()), tuple(sorted((key, text(value)) for key, value in attributes)),
         )  # fmt: skip
-
-
-def _framed(raw: bytes) -> list[bytes]:
-    out, at = [], 0
-    while at < len(raw):
-        size, shift, at = 0, 0, at + 1
-        while True:
-            byte = raw[at]
-            at += 1
-            size |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        out.append(raw[at : at + size])
-        at += size
-    return out
 
 
 # ---- encode -------------------------------------------------------------------------------------------------------------
@@ -159,9 +144,8 @@ def _described(table: Any, codes: I32) -> tuple[Any, ...]:
         return (*_once(metrics, metric), *_once(entities, entity), table.data, table.edges, table.attributes[codes])
     if not isinstance(table, Series):
         raise TypeError(f"metric rows described by a {type(table).__name__} cannot be encoded")
-    # The columns behind ``Series.describe``: to describe 100,000 series one by one would take seconds.
-    about, arena = table._about[codes], table._attributes  # noqa: SLF001 - see above
-    raw = table.names.raw
+    # By columns: to describe 100,000 series one by one would take seconds.
+    about, arena, raw = table.about[codes], table.attributes, table.names.raw
     of = np.empty((len(codes), 4), np.int32)
     of[:, :3] = about[:, 1:]
     of[:, 3] = table.kind[codes] | table.temporality[codes].astype(np.int32) << 8
@@ -169,15 +153,15 @@ def _described(table: Any, codes: I32) -> tuple[Any, ...]:
     first, metric = kernels.distinct_rows(of)
     metrics = []
     for name, unit, bounds, flags in of[first].tolist():
-        edges = table._bounds[bounds] if bounds >= 0 else ()  # noqa: SLF001 - as above
+        edges = table.bounds[bounds] if bounds >= 0 else ()
         metrics.append(
             Metric(
                 raw[name], raw[unit], flags & 255, flags >> 8 & 255, bool(flags >> 16), np.array(edges, "<f8").tobytes()
             )
         )
     distinct, entity = kernels.renumbered(about[:, 0])
-    entities = [table._resources.entities[k] for k in distinct.tolist()]  # noqa: SLF001 - as above
-    return (*_once(metrics, metric), *_once(entities, entity), arena._data, arena._edges, codes)  # noqa: SLF001 - as above
+    entities = [table.entities[k] for k in distinct.tolist()]
+    return (*_once(metrics, metric), *_once(entities, entity), arena.data, arena.edges, codes)
 
 
 def _once(names: list[Any], place: I32) -> tuple[list[Any], I32]:

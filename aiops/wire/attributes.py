@@ -187,20 +187,34 @@ class AttributeArena:
 
     def __getitem__(self, code: int) -> list[bytes]:
         """The KeyValue bytes of one set."""
-        raw = self._data[self._edges[code] : self._edges[code + 1]].tobytes()
-        out, at = [], 0
-        while at < len(raw):
-            size, shift, at = 0, 0, at + 1
-            while True:
-                byte = raw[at]
-                at += 1
-                size |= (byte & 127) << shift
-                shift += 7
-                if byte < 128:
-                    break
-            out.append(raw[at : at + size])
-            at += size
-        return out
+        return unframed(self._data[self._edges[code] : self._edges[code + 1]].tobytes())
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The bytes of all sets, one behind the other."""
+        return self._data[: self._edges[self.size]]
+
+    @property
+    def edges(self) -> NDArray[np.int64]:
+        """Set ``k`` is ``data[edges[k] : edges[k + 1]]``: int64, shape (size + 1,)."""
+        return self._edges[: self.size + 1]
+
+
+def unframed(raw: bytes) -> list[bytes]:
+    """The KeyValue bytes in a set as an ``AttributeArena`` stores it, which is taken to be well framed."""
+    out, at = [], 0
+    while at < len(raw):
+        size, shift, at = 0, 0, at + 1
+        while True:
+            byte = raw[at]
+            at += 1
+            size |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        out.append(raw[at : at + size])
+        at += size
+    return out
 
 
 def grown(array: NDArray[Any], size: int) -> NDArray[Any]:

@@ -91,18 +91,18 @@ class Series:
     """Identity of a metric series -> dense code, and what each stands for; about 100 bytes and its attributes each."""
 
     __slots__ = (
-        "_about", "_attributes", "_bounds", "_bounds_interner", "_identity", "_interner", "_kind", "_monotonic",
-        "_order", "_resources", "_temporality", "hashes", "names",
+        "_about", "_bounds_interner", "_identity", "_interner", "_kind", "_monotonic", "_order", "_resources",
+        "_temporality", "attributes", "bounds", "hashes", "names",
     )  # fmt: skip
 
     def __init__(self, resources: Resources, key: int = DEFAULT_KEY) -> None:
         self._resources = resources
         self.names = Names(key)  # of metrics and units
         self.hashes = AttributeHashes(key)
-        self._interner, self._attributes = Interner(), AttributeArena()
-        self._bounds_interner = Interner()
-        self._bounds: list[tuple[float, ...]] = []
-        self._about: I32 = np.zeros((1024, 4), np.int32)  # resource, name, unit, bounds
+        self.attributes = AttributeArena()  # by code
+        self.bounds: list[tuple[float, ...]] = []  # of histograms, each once
+        self._interner, self._bounds_interner = Interner(), Interner()
+        self._about: I32 = np.zeros((1024, 4), np.int32)
         self._identity: U64 = np.zeros(1024, np.uint64)
         self._order: I32 = np.empty(0, np.int32)
         self._kind: NDArray[np.int8] = np.zeros(1024, np.int8)
@@ -115,7 +115,7 @@ class Series:
     @property
     def size(self) -> int:
         """Distinct series, names and bounds."""
-        return self._interner.size + len(self.names) + len(self._bounds)
+        return self._interner.size + len(self.names) + len(self.bounds)
 
     @property
     def identity(self) -> U64:
@@ -149,6 +149,19 @@ class Series:
         """Resource code: int32, shape (len,)."""
         return self._about[: len(self), 0]
 
+    @property
+    def about(self) -> I32:
+        """Codes of resource, name, unit (both of ``names``) and bounds (-1 = none): int32, shape (len, 4).
+
+        For whoever describes many series at once: ``describe`` takes microseconds for each.
+        """
+        return self._about[: len(self)]
+
+    @property
+    def entities(self) -> list[Entity]:
+        """By resource code."""
+        return self._resources.entities
+
     def codes(self, identities: U64, kind: int, points: FreshPoints) -> I32:
         """Codes of the points with these identities (uint64, shape (n,)): int32, shape (n,)."""
         codes, fresh = self._interner.codes(identities)
@@ -173,9 +186,9 @@ class Series:
             bounds, unseen = self._bounds_interner.codes(points.bound_hashes[fresh])
             for row in fresh[unseen].tolist():
                 edges = points.bounds[points.bound_offsets[row] : points.bound_offsets[row + 1]]
-                self._bounds.append(tuple(edges.tolist()))
+                self.bounds.append(tuple(edges.tolist()))
             about[:, 3] = bounds
-        self._attributes.append(points.attributes, points.attribute_offsets, fresh)
+        self.attributes.append(points.attributes, points.attribute_offsets, fresh)
 
     def describe(self, code: int) -> SeriesInfo:
         """Decode one series; called for the few that are reported, not for the millions that are not."""
@@ -183,7 +196,7 @@ class Series:
         if not 0 <= code < len(self):
             raise IndexError(f"series {code} is not one of {len(self)}")
         kind = int(self._kind[code])
-        attributes = [decoded for raw in self._attributes[code] if (decoded := pair(raw)) is not None]
+        attributes = [decoded for raw in self.attributes[code] if (decoded := pair(raw)) is not None]
         entity = self._resources.entities[resource]
         return SeriesInfo(
             entity.environment,
@@ -194,7 +207,7 @@ class Series:
             kind,
             int(self._temporality[code]),
             bool(self._monotonic[code]),
-            tuple(GRID.tolist()) if kind == EXPONENTIAL else self._bounds[bounds] if bounds >= 0 else (),
+            tuple(GRID.tolist()) if kind == EXPONENTIAL else self.bounds[bounds] if bounds >= 0 else (),
             tuple(sorted((key, text(value)) for key, value in attributes)),
         )
 

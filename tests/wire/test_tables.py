@@ -9,6 +9,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from aiops.columns import CUMULATIVE, DELTA, EXPONENTIAL, GAUGE, HISTOGRAM, SUM
 from aiops.wire import Tables, decode_metrics
+from aiops.wire.attributes import unframed
 from aiops.wire.layout import packed
 from aiops.wire.metrics import GRID
 from aiops.wire.tables import Entity, Names, Resources
@@ -198,6 +199,26 @@ def test_series_that_share_their_bounds_and_one_that_does_not_describe_their_own
     bounds = [(1.0,), (1.0,), (2.0, 3.0), (1.0,)]
     decode_metrics([request(str(i), "histogram", bounds=b) for i, b in enumerate(bounds)], tables)
     assert [tables.series.describe(i).bounds for i in range(4)] == bounds
+
+
+def test_columns_say_of_a_series_what_its_description_says():
+    tables = Tables()
+    some = [
+        request(f"m{k}", "histogram", f"u{k % 2}", [("k", str(k))] * (k % 3), (k + 1.0,), service=f"s{k % 2}")
+        for k in range(5)
+    ]
+    decode_metrics([*some, request("plain")], tables)
+    series = tables.series
+    assert len(series.about) == len(series) == len(series.attributes.edges) - 1 == 6
+    for code, (resource, name, unit, bounds) in enumerate(series.about.tolist()):
+        info = series.describe(code)
+        names = series.names.raw[name].decode(), series.names.raw[unit].decode()
+        assert (series.entities[resource].service, *names) == (info.service, info.name, info.unit)
+        assert (series.bounds[bounds] if bounds >= 0 else ()) == info.bounds
+        low, high = series.attributes.edges[code : code + 2]
+        assert unframed(series.attributes.data[low:high].tobytes()) == series.attributes[code]
+        assert len(series.attributes[code]) == len(info.attributes)
+    assert len(series.attributes.data) == series.attributes.edges[-1]
 
 
 def test_identities_do_not_depend_on_the_order_of_arrival():
