@@ -8,7 +8,6 @@ hand would drift from what the engine sends.  ``--check`` writes nothing and fai
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from aiops.codec import SCHEMA_VERSION, PublicRecord
+from aiops.generated import outdated, write_or_check
 from aiops.records import Anomaly, Change, Command, Incident, Notice
 
 RECORDS: tuple[type[PublicRecord], ...] = (Anomaly, Incident, Change, Notice, Command)
@@ -39,24 +39,12 @@ def schema(record: type[PublicRecord]) -> bytes:
 
 def stale(directory: Path) -> list[Path]:
     """Files that are missing or differ from what the records say now."""
-    return [path for path, text in _files(directory) if not path.is_file() or path.read_bytes() != text]
+    return outdated(_files(directory))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check; 1 if a check found something stale."""
-    parser = argparse.ArgumentParser(prog="python -m aiops.schema", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=DIRECTORY)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is not current")
-    options = parser.parse_args(arguments)
-    if options.check:
-        differing = stale(options.directory)
-        for path in differing:
-            sys.stderr.write(f"{path} is not what aiops/records.py says now: run python -m aiops.schema\n")
-        return 1 if differing else 0
-    options.directory.mkdir(parents=True, exist_ok=True)
-    for path, text in _files(options.directory):
-        path.write_bytes(text)
-    return 0
+    return write_or_check("aiops.schema", __doc__ or "", DIRECTORY, "aiops/records.py", _files, arguments)
 
 
 def _files(directory: Path) -> list[tuple[Path, bytes]]:

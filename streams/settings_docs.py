@@ -8,11 +8,11 @@ written by hand.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from aiops.generated import outdated, write_or_check
 from streams.acls import rights
 from streams.settings import Settings
 from streams.settings_text import reference
@@ -24,34 +24,21 @@ BEGIN, END = "<!-- {}: python -m streams.settings_docs -->\n", "<!-- end of {} -
 
 def stale(directory: Path) -> list[Path]:
     """Files whose tables differ from what the code says now."""
-    return [path for path, text in _files(directory) if path.read_text() != text]
+    return outdated(_files(directory))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check; 1 if a check found something stale."""
-    parser = argparse.ArgumentParser(
-        prog="python -m streams.settings_docs", description=(__doc__ or "").partition("\n")[0]
-    )
-    parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=DIRECTORY)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is not current")
-    options = parser.parse_args(arguments)
-    if options.check:
-        differing = stale(options.directory)
-        for path in differing:
-            sys.stderr.write(f"{path} is not what the code says now: run python -m streams.settings_docs\n")
-        return 1 if differing else 0
-    for path, text in _files(options.directory):
-        path.write_text(text)
-    return 0
+    return write_or_check("streams.settings_docs", __doc__ or "", DIRECTORY, "the code", _files, arguments)
 
 
-def _files(directory: Path) -> list[tuple[Path, str]]:
+def _files(directory: Path) -> list[tuple[Path, bytes]]:
     settings = Settings(kafka={"bootstrap.servers": "localhost:9092"})
-    configuration, topics = directory / "configuration.md", directory / "topics.md"
-    return [
-        (configuration, _with(configuration.read_text(), {"settings": reference()})),
-        (topics, _with(topics.read_text(), {"topics": markdown(settings), "rights": _rights(settings)})),
-    ]
+    tables = {
+        "configuration.md": {"settings": reference()},
+        "topics.md": {"topics": markdown(settings), "rights": _rights(settings)},
+    }
+    return [(path := directory / name, _with(path.read_text(), of).encode()) for name, of in tables.items()]
 
 
 def _with(text: str, tables: dict[str, str]) -> str:

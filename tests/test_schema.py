@@ -26,6 +26,8 @@ def test_a_check_names_what_is_stale_and_writes_nothing(tmp_path, capsys):
     assert main([str(tmp_path), "--check"]) == 1
     assert str(changed) in capsys.readouterr().err
     assert changed.read_text() == "{}"
+    changed.unlink()
+    assert main([str(tmp_path), "--check"]) == 1, "one that is missing is stale too"
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
