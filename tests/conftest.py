@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aiops.recording import Recording
+from aiops.simulate import Simulation, write
+from tests.replaying import driven, in_order, last_incidents, replayed
+
 
 @pytest.fixture(scope="session")
 def recorded_data() -> Path:
@@ -19,6 +23,40 @@ def recorded_data() -> Path:
     if not path.is_dir():
         pytest.fail(f"AIOPS_DATA is {folder!r}, which is no directory")
     return path
+
+
+@pytest.fixture(scope="session")
+def skewed_hour(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """An hour of a shop with two faults, one host's clock three hours ahead."""
+    folder = tmp_path_factory.mktemp("skewed-hour")
+    kinds = ["code_error", "cpu"]
+    write(Simulation(21, 1.1, kinds, rate=2.5, warmup_s=900, spacing_s=900, wrong_clock=10_800), folder)
+    return Recording(folder)
+
+
+@pytest.fixture(scope="session")
+def skewed_incidents(skewed_hour: Recording) -> bytes:
+    """The last incidents of the hour."""
+    sources, order = in_order(skewed_hour)
+    incidents = replayed(sources, order, 64, ticks=True)
+    assert incidents.count(b"\n") >= 2, "there must be incidents to compare"
+    return incidents
+
+
+@pytest.fixture(scope="session")
+def faulty_hour(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """An hour of a shop with two faults, one host's clock as wrong as the seed draws it."""
+    folder = tmp_path_factory.mktemp("faulty-hour")
+    write(Simulation(5, 1.0, ["code_error", "bad_deploy"], rate=2.0), folder)
+    return Recording(folder)
+
+
+@pytest.fixture(scope="session")
+def faulty_incidents(faulty_hour: Recording) -> bytes:
+    """The last incidents of the hour."""
+    incidents = last_incidents(driven(faulty_hour.sources, faulty_hour.messages()))
+    assert incidents, "the hour opens no incident: nothing would be compared"
+    return incidents
 
 
 @pytest.fixture

@@ -8,24 +8,30 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from aiops.detect.stage import Detect
 from aiops.engine import Engine, Step
 from aiops.incidents.stage import Respond
 from aiops.ingest.stage import Ingest, Message
-from aiops.recording import Recording
+from aiops.recording import Recording, Sourced
 from aiops.records import Incident, encode
+from aiops.replay import drive
 from aiops.traces.assemble import Assemble
 
 Order = list[tuple[str, Message]]
 
 
-def last_incidents(incidents: list[Incident]) -> bytes:
-    """The last version of each incident, sorted by id, as it would be written."""
+def last_incidents(incidents: Iterable[Incident]) -> bytes:
+    """The last version of each incident, sorted by id, as ``aiops replay --final`` writes them."""
     last = {incident.incident_id: incident for incident in incidents}
-    return b"\n".join(encode(last[key]) for key in sorted(last))
+    return b"".join(encode(last[key]) + b"\n" for key in sorted(last))
+
+
+def driven(sources: dict[str, str], messages: Iterable[Sourced]) -> list[Incident]:
+    """All incidents that a replay of these messages writes."""
+    return [incident for at in drive(Engine(sources), messages) for incident in at.step.incidents]
 
 
 def in_order(recording: Recording) -> tuple[dict[str, str], Order]:
@@ -50,15 +56,12 @@ def replayed(sources: dict[str, str], order: Order, batch: int, restart_every: i
     """The last incidents of messages taken in by `batch` at a time; every so many steps, every stage is restarted."""
     engine, incidents = Engine(sources), list[Incident]()
     taken: dict[str, list[Message]] = {source: [] for source in sources}
-    for number, chunk in enumerate(_chunks(order, batch), 1):
-        together: dict[str, list[Message]] = {}
-        for source, message in chunk:
-            together.setdefault(source, []).append(message)
+    for number, (together, last) in enumerate(batches(order, batch), 1):
         for source, messages in together.items():
             taken[source].extend(messages)
             incidents += engine.process(source, messages).incidents
         if ticks:
-            incidents += engine.idle(chunk[-1][1].arrival).incidents
+            incidents += engine.idle(last).incidents
         if restart_every and number % restart_every == 0:
             incidents += restarted(engine, taken).incidents
     incidents += engine.end(max(message.arrival for _, message in order)).incidents
@@ -94,9 +97,14 @@ def restarted(engine: Engine, taken: dict[str, list[Message]]) -> Step:
     return step
 
 
-def _chunks(order: Order, batch: int) -> Iterator[Order]:
+def batches(order: Order, batch: int) -> Iterator[tuple[dict[str, list[Message]], int]]:
+    """`batch` messages at a time: those of each source together, and the arrival of the last one."""
     for start in range(0, len(order), batch):
-        yield order[start : start + batch]
+        chunk = order[start : start + batch]
+        together: dict[str, list[Message]] = {}
+        for source, message in chunk:
+            together.setdefault(source, []).append(message)
+        yield together, chunk[-1][1].arrival
 
 
 if __name__ == "__main__":

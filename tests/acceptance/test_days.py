@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from aiops.engine import Engine
 from aiops.recording import Recording
 from aiops.records import Incident
-from aiops.replay import drive
 from aiops.scoring import Outcome, Score, found, read_day, score, top
 from aiops.simulate import Simulation, write
-from tests.replaying import in_order, replayed, spread
+from tests.replaying import driven, in_order, replayed, spread
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
@@ -26,8 +24,7 @@ SEEDS = (341, 342, 343, 344, 345)
 
 def _incidents(folder: Path) -> list[Incident]:
     recording = Recording(folder)
-    steps = drive(Engine(recording.sources), recording.messages())
-    return [incident for _, step in steps for incident in step.incidents]
+    return driven(recording.sources, recording.messages())
 
 
 def _judged(folder: Path) -> Score:

@@ -12,12 +12,11 @@ from typing import Any, Self
 
 import yaml
 
-from aiops.engine import Engine
 from aiops.recording import Recording
-from aiops.records import encode
-from aiops.replay import drive
 from streams.client import Incidents
 from streams.local_kafka import LocalKafka
+from tests.replaying import driven, last_incidents
+from tests.streams.log import SIGNALS
 
 ROLES = ("ingest", "assemble", "detect", "respond")
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,11 +25,8 @@ SESSION = 6.0  # seconds
 
 def replayed(folder: Path) -> bytes:
     """What ``aiops replay --final`` writes."""
-    recording, last = Recording(folder), {}
-    for at in drive(Engine(recording.sources), recording.messages()):
-        for incident in at.step.incidents:
-            last[incident.incident_id] = incident
-    return b"".join(encode(last[key]) + b"\n" for key in sorted(last))
+    recording = Recording(folder)
+    return last_incidents(driven(recording.sources, recording.messages()))
 
 
 class Deployment:
@@ -55,7 +51,7 @@ class Deployment:
         self.stopped: dict[tuple[str, int], float] = {}  # SIGSTOP, until when
         self.later: dict[tuple[str, int], float] = {}  # killed, when to start again
         self.ended: list[tuple[str, int]] = []  # role and status of what ended unasked
-        raw = [{"topic": f"{prefix}{topic}", "signal": signal_} for topic, signal_ in RAW]
+        raw = [{"topic": prefix + topic, "signal": of} for of, topic in SIGNALS.items()]
         whole = {
             "kafka": kafka,
             "prefix": self.prefix,
@@ -72,12 +68,6 @@ class Deployment:
         command = [sys.executable, "-m", "streams.cli", *words, "--config", str(self.config)]
         return subprocess.Popen(command, cwd=ROOT, **options)
 
-    def done(self, *words: str) -> str:
-        process = self.aiops(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, err = process.communicate()
-        assert process.returncode == 0, err.decode()
-        return out.decode()
-
     def produce(self, day: Path, speed: float = 0.0, end: bool = True) -> subprocess.Popen[bytes]:
         words = ["--end"] if end else []
         words += ["--speed", str(speed)] if speed else []
@@ -86,7 +76,9 @@ class Deployment:
 
     # ---- processes ----------------------------------------------------------------------------------------------------
     def __enter__(self) -> Self:
-        self.done("topics", "create")
+        creating = self.aiops("topics", "create", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _, err = creating.communicate()
+        assert creating.returncode == 0, err.decode()
         for role, n in self.processes.items():
             for i in range(n):
                 self.start((role, i))
@@ -103,7 +95,7 @@ class Deployment:
         with (self.folder / f"{who[0]}-{who[1]}.log").open("ab") as log:
             self.of[who] = self.aiops("run", "--role", who[0], stdout=log, stderr=log)
 
-    def kill(self, who: tuple[str, int], back_after: float = 0.0) -> None:
+    def kill(self, who: tuple[str, int], back_after: float) -> None:
         self.of[who].kill()
         self.of[who].wait()
         self.later[who] = time.monotonic() + back_after
@@ -128,20 +120,23 @@ class Deployment:
                 self.ended.append((who[0], status))
                 self.start(who)
 
+    def watch(self, seconds: float) -> None:
+        """Look after the processes for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.look()
+            time.sleep(0.05)
+
     # ---- results ------------------------------------------------------------------------------------------------------
     def incidents(self) -> bytes:
         with Incidents(self.kafka, topic=f"{self.prefix}.incidents") as reader:
-            last = reader.snapshot()
-        return b"".join(encode(last[key]) + b"\n" for key in sorted(last))
+            return last_incidents(reader.snapshot().values())
 
     def until_equal(self, expected: bytes, seconds: float) -> bytes:
         """The last incidents, as soon as they are those expected, or when time is up."""
         end = time.monotonic() + seconds
         while (found := self.incidents()) != expected and time.monotonic() < end:
-            until = time.monotonic() + 2.0
-            while time.monotonic() < until:
-                self.look()
-                time.sleep(0.1)
+            self.watch(2.0)
         return found
 
     def logs(self) -> str:
@@ -166,10 +161,7 @@ def torment(
     draw.shuffle(hits)
     count = dict.fromkeys([kind for _, kind in hits], 0)
     for role, kind in hits:
-        end = time.monotonic() + draw.uniform(0.3, 1.7) * seconds / len(hits)
-        while time.monotonic() < end:
-            deployment.look()
-            time.sleep(0.05)
+        deployment.watch(draw.uniform(0.3, 1.7) * seconds / len(hits))
         if broker is not None and role == "broker":
             (broker.stop_node if kind == "stopped" else broker.kill)(1)
             broker.restart(1)
@@ -189,6 +181,3 @@ def torment(
         else:
             deployment.kill(who, 0.0 if kind == "at once" else 8.0)
     return count
-
-
-RAW = (("otlp_metrics", "metrics"), ("otlp_logs", "logs"), ("otlp_spans", "traces"), ("changes", "changes"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -21,6 +21,7 @@ from streams.client import Incidents
 from streams.local_kafka import LocalKafka
 from streams.records import Out
 from tests.kafka.deployment import ROLES, Deployment, replayed, torment
+from tests.kafka.topics import read
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1200)]
 
@@ -78,8 +79,7 @@ def test_deaths_sleep_and_a_broker_that_restarts(broker, prefix, tmp_path, day, 
         produced = d.produce(day, speed=PACE)
         hits = torment(d, seed, each=6, seconds=UNDER_WAY, broker=broker)
         while produced.poll() is None:
-            d.look()
-            time.sleep(0.1)
+            d.watch(0.1)
         assert produced.returncode == 0
         assert d.until_equal(expected, 300) == expected, d.logs()
         assert hits["at once"] + hits["later"] >= 12
@@ -131,19 +131,9 @@ def send(producer: Producer, out: Out) -> None:
 
 
 def records(broker: LocalKafka, topic: str) -> list[tuple[bytes, bytes | None]]:
-    """Key and value of every record that is left, by a consumer that was never there before."""
-    consumer = Consumer({**broker.client(), "group.id": "new", "enable.partition.eof": True})
-    partitions = consumer.list_topics(topic).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    found, ended = list[tuple[bytes, bytes | None]](), 0
-    while ended < len(partitions):
-        for message in consumer.consume(500, 1.0):
-            if message.error() is not None:
-                ended += 1
-            elif (key := message.key()) is not None and not key.startswith(b"nobody"):
-                found.append((key, message.value()))
-    consumer.close()
-    return found
+    """Key and value of every record that is left."""
+    found = ((message.key(), message.value()) for message in read(broker.client(), topic))
+    return [(key, value) for key, value in found if key is not None and not key.startswith(b"nobody")]
 
 
 def count(broker: LocalKafka, topic: str) -> int:

@@ -9,13 +9,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 
 from aiops.simulate import Simulation, write
@@ -23,18 +22,13 @@ from streams import codec
 from streams.health import somebody_owns
 from streams.local_kafka import LocalKafka
 from tests.kafka.deployment import ROLES, Deployment
+from tests.kafka.topics import read
+from tests.kafka.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 
+WAIT = 60.0  # seconds
 Samples = dict[str, list[tuple[dict[str, str], float]]]
-
-
-def until(what: Callable[[], Any], seconds: float = 60.0, why: Callable[[], object] = lambda: "") -> Any:
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, why()
-        time.sleep(0.1)
-    return found
 
 
 def lines(deployment: Deployment, role: str) -> list[dict[str, Any]]:
@@ -73,7 +67,9 @@ def total(of: Samples, name: str, **labels: str) -> float:
 
 def listening(deployment: Deployment) -> dict[str, str]:
     """Role -> where it answers."""
-    return {role: str(until(partial(listens, deployment, role), why=deployment.logs)) for role in deployment.processes}
+    return {
+        role: str(until(partial(listens, deployment, role), WAIT, why=deployment.logs)) for role in deployment.processes
+    }
 
 
 def ready(where: str) -> bool:
@@ -92,10 +88,12 @@ def test_roles_answer_and_stop_when_they_are_told_to(kafka, prefix, tmp_path, da
         where = listening(d)
         assert d.produce(day).wait() == 0
         for role in ROLES:
-            until(partial(ready, where[role]), why=partial(get, where[role], "/readyz"))
+            until(partial(ready, where[role]), WAIT, why=partial(get, where[role], "/readyz"))
             assert get(where[role], "/healthz") == (200, "ok\n")
             assert get(where[role], "/other")[0] == 404
-        of = until(lambda: done(where), why=lambda: {role: get(place, "/metrics") for role, place in where.items()})
+        of = until(
+            lambda: done(where), WAIT, why=lambda: {role: get(place, "/metrics") for role, place in where.items()}
+        )
         assert total(of["ingest"], "aiops_stage_ingest_items_total") > 1000
         for role, topic in (("assemble", "traces"), ("detect", "signals"), ("respond", "findings")):
             assert total(of[role], "aiops_records_in_total") > 0
@@ -123,7 +121,7 @@ def test_a_second_signal_leaves_at_once_and_without_saving(kafka, prefix, tmp_pa
     with Deployment(kafka.client(), prefix, tmp_path, {"ingest": 1, "respond": 1}) as d:
         where = listening(d)
         for role, place in where.items():
-            until(partial(ready, place), why=d.logs)
+            until(partial(ready, place), WAIT, why=d.logs)
             # Both are there when it wakes, so that the first cannot have been obeyed before the second comes.
             for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
                 d.of[role, 0].send_signal(number)
@@ -145,7 +143,7 @@ def test_a_broker_that_does_not_answer_for_a_while_loses_nothing(tmp_path):
     topic, sent, every = "otlp_metrics", 0, 0.05
     with LocalKafka() as broker, Deployment(broker.client(), "", tmp_path, {"ingest": 1}) as d:
         where = listening(d)["ingest"]
-        until(partial(ready, where), why=d.logs)
+        until(partial(ready, where), WAIT, why=d.logs)
         producer = Producer({**broker.client(), "enable.idempotence": True})
         phases = ((1.5, lambda: broker.pause(1)), (15.0, lambda: broker.resume(1)), (0.5, producer.flush))
         for seconds, then in phases:
@@ -162,8 +160,8 @@ def test_a_broker_that_does_not_answer_for_a_while_loses_nothing(tmp_path):
         for p in range(4):
             producer.produce(topic, b"%d" % last, partition=p, headers=[("aiops.control", b"end")])
         producer.flush()
-        until(partial(ready, where), why=d.logs)
-        found = until(lambda: len(f := points(broker, d.prefix)) >= sent and f, why=d.logs)
+        until(partial(ready, where), WAIT, why=d.logs)
+        found = until(lambda: len(f := points(broker, d.prefix)) >= sent and f, WAIT, why=d.logs)
         assert found == {float(n) for n in range(sent)}
         of = metrics(where)
         assert total(of, "aiops_queue_limit_records", queue="early") > 0
@@ -171,12 +169,12 @@ def test_a_broker_that_does_not_answer_for_a_while_loses_nothing(tmp_path):
         assert d.of["ingest", 0].poll() is None, d.logs()
 
 
-def done(where: dict[str, str]) -> dict[str, Samples] | None:
-    """Metrics of all roles once everything has gone through: detect and respond wait for nothing any more."""
+def done(where: dict[str, str]) -> dict[str, Samples]:
+    """Metrics of all roles, and none before everything has gone through: detect and respond wait for nothing any more."""
     of = {role: metrics(place) for role, place in where.items()}
     settled = all(of[role].get("aiops_lag_records") and total(of[role], "aiops_lag_records") == 0 for role in ROLES)
     told = all("aiops_merged_clock_seconds" in of[role] for role in ROLES)  # a role publishes about once a second
-    return of if settled and told and total(of["respond"], "aiops_records_in_total") > 30 else None
+    return of if settled and told and total(of["respond"], "aiops_records_in_total") > 30 else {}
 
 
 def metric(n: int, at: int) -> bytes:
@@ -189,17 +187,9 @@ def metric(n: int, at: int) -> bytes:
 
 def points(broker: LocalKafka, prefix: str) -> set[float]:
     """Values of all points in the rows that ingest has sent."""
-    topic = f"{prefix}.signals"
-    consumer = Consumer({**broker.client(), "group.id": "test", "enable.partition.eof": True})
-    partitions = consumer.list_topics(topic).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-    found, ended = set[float](), 0
-    while ended < len(partitions):
-        for message in consumer.consume(500, 1.0):
-            if message.error() is not None:
-                ended += 1
-            elif dict(message.headers() or [])["kind"] == b"rows":
-                for rows in codec.decode_rows(message.value() or b"").metrics:
-                    found |= set(rows.cells["last"].tolist())
-    consumer.close()
+    found = set[float]()
+    for message in read(broker.client(), f"{prefix}.signals"):
+        if dict(message.headers() or [])["kind"] == b"rows":
+            for rows in codec.decode_rows(message.value() or b"").metrics:
+                found |= set(rows.cells["last"].tolist())
     return found

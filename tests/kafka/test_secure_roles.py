@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 import yaml
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
@@ -32,6 +32,8 @@ from streams.client import Incidents
 from streams.local_kafka import LocalKafka
 from streams.topics import table
 from tests.kafka.deployment import ROLES, ROOT, Deployment, replayed
+from tests.kafka.topics import refusal
+from tests.kafka.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -72,16 +74,12 @@ class Place(Deployment):
         for words in (("topics", "create"), ("topics", "acls", "--apply", *users)):
             status, _, err = command(admin, *words)
             assert status == 0, err
-        self.until_granted(of=("worker",))
+        self.until_granted()
 
-    def until_granted(self, of: tuple[str, ...]) -> None:
+    def until_granted(self) -> None:
         """Rights take a moment to reach the broker."""
-        end = time.monotonic() + DEADLINE
-        for user in of:
-            client = Admin(self.broker.client(user))
-            while not client.granted([f"{self.prefix}.signals"], [])["topic", f"{self.prefix}.signals"]:
-                assert time.monotonic() < end
-                time.sleep(0.05)
+        topic, client = f"{self.prefix}.signals", Admin(self.broker.client("worker"))
+        until(lambda: client.granted([topic], [])["topic", topic], DEADLINE)
 
     def topics(self) -> list[str]:
         from streams.settings import load
@@ -194,9 +192,8 @@ class TestWorking:
     def test_a_group_of_on_call_reads_incidents_and_commits(self, ran):
         oncall, topic = ran.broker.client("oncall"), f"{ran.prefix}.incidents"
         with Incidents(oncall, topic=topic, group="oncall-x") as reader:
-            end = time.monotonic() + DEADLINE
-            while (event := reader.poll(1.0)) is None:
-                assert time.monotonic() < end
+            event = until(lambda: reader.poll(1.0), DEADLINE)
+            assert event is not None
             assert event.incident.incident_id
             reader.poll(0.1)
         ours = Consumer({**oncall, "group.id": "oncall-x"})
@@ -216,21 +213,11 @@ class TestWorking:
         ):
             foreign.poll(DEADLINE)
         for topic in (incidents, f"{ran.prefix}.commands"):
-            assert written(oncall, topic) == KafkaError.TOPIC_AUTHORIZATION_FAILED
+            assert "TOPIC_AUTHORIZATION_FAILED" in str(refusal(oncall, topic))
         admin = AdminClient({**oncall})
         deleted = admin.delete_topics([incidents])[incidents]
         with pytest.raises(KafkaException, match="authorization failed"):
             deleted.result(DEADLINE)
-
-
-def written(client: dict[str, str], topic: str) -> int | None:
-    """The code of the error with which a record is refused."""
-    codes: list[Any] = []
-    producer = Producer({**client, "delivery.timeout.ms": "20000"})
-    producer.produce(topic, b"x", on_delivery=lambda error, _: codes.append(error and error.code()))
-    producer.flush(DEADLINE)
-    code: int | None = codes[0]
-    return code
 
 
 class TestRedaction:

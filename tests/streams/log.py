@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from aiops.config import EngineConfig
 from aiops.recording import Recording
-from aiops.records import encode
 from aiops.signals import SECOND
 from streams.layout import Layout
 from streams.records import CONTROL, END, SOURCES, Out, Raw, Record, headers_of
@@ -29,7 +29,7 @@ TICK = 10 * SECOND
 
 
 class Log:
-    """Topics with partitions; `partitioner` chooses where none is given."""
+    """Topics with partitions; public topics, which nobody here reads, have none."""
 
     def __init__(self) -> None:
         self.of: dict[tuple[str, int], list[Record]] = defaultdict(list)
@@ -44,11 +44,11 @@ class Log:
 
 
 class Cluster:
-    """All tasks of an engine, one process each in spirit."""
+    """All tasks of an engine, one process each in spirit; raw topics have `raw` partitions."""
 
-    def __init__(self, layout: Layout, raw: int, seed: int, config: EngineConfig | None = None) -> None:
-        self.layout, self.config = layout, config or EngineConfig()
-        self.log, self.draw = Log(), random.Random(seed)
+    def __init__(self, layout: Layout, raw: int, seed: int) -> None:
+        self.layout, self.config = layout, EngineConfig()
+        self.log, self.draw, self.partitions = Log(), random.Random(seed), raw
         self.raw: dict[tuple[str, int], list[Raw]] = {(t, p): [] for t in SIGNALS.values() for p in range(raw)}
         self.signal = {topic: signal for signal, topic in SIGNALS.items()}
         self.saved: dict[Any, Any] = {}
@@ -84,12 +84,12 @@ class Cluster:
             self.log.append(Out(topic, p, value, headers_of(SOURCES, "")))
 
     # ---- input --------------------------------------------------------------------------------------------------------
-    def produce(self, recording: Recording, n: int) -> None:
+    def produce(self, recording: Recording) -> None:
         """Every line to a partition at random, then the end to all."""
         last = 0
         for source, message in recording.messages():
             topic = SIGNALS[source.partition("/")[0]]
-            part = self.raw[topic, self.draw.randrange(n)]
+            part = self.raw[topic, self.draw.randrange(self.partitions)]
             part.append(Raw(len(part), message.arrival, None, message.value, []))
             last = message.arrival
         clock = last // TICK * TICK + self.config.drain
@@ -144,7 +144,7 @@ class Cluster:
             self.start(place)
         return worked
 
-    def run(self, crashes: int = 0, save: float = 0.2) -> bytes:
+    def run(self, crashes: int = 0) -> bytes:
         """Until nothing is left to read; the last version of each incident, sorted by id."""
         places = list(self.tasks)
         silent = 0
@@ -152,29 +152,23 @@ class Cluster:
             worked = False
             for place in self.draw.sample(places, len(places)):
                 worked |= self.step(place, lose=self.crashes < crashes and self.draw.random() < 0.05)
-                if self.draw.random() < save:
+                if self.draw.random() < 0.2:
                     self.save(place)
             silent = 0 if worked else silent + 1
         return self.incidents()
 
     def incidents(self) -> bytes:
-        best: dict[bytes, tuple[int, bytes]] = {}
-        for out in self.log.public[self.layout.topic("incidents")]:
-            version = int(dict(out.headers)["version"])
-            assert out.key is not None
-            assert out.value is not None
-            if out.key not in best or version >= best[out.key][0]:
-                best[out.key] = version, out.value
-        return b"\n".join(best[key][1] for key in sorted(best))
+        best = highest(self.log.public[self.layout.topic("incidents")])
+        return b"".join(best[key] + b"\n" for key in sorted(best))
 
 
-def replayed(recording: Recording) -> bytes:
-    """What the embedded engine makes of it."""
-    from aiops.engine import Engine
-    from aiops.replay import drive
-
-    last = {}
-    for at in drive(Engine(recording.sources), recording.messages()):
-        for incident in at.step.incidents:
-            last[incident.incident_id] = incident
-    return b"\n".join(encode(last[key]) for key in sorted(last))
+def highest(sent: Iterable[Out]) -> dict[bytes, bytes]:
+    """The highest version of each incident; of two with one version, the later one."""
+    best: dict[bytes, tuple[int, bytes]] = {}
+    for out in sent:
+        version = int(dict(out.headers)["version"])
+        assert out.key is not None
+        assert out.value is not None
+        if out.key not in best or version >= best[out.key][0]:
+            best[out.key] = version, out.value
+    return {key: value for key, (_, value) in best.items()}

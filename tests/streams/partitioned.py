@@ -1,15 +1,6 @@
-"""The engine with several partitions a topic: what crosses a topic is routed, encoded, cut into parts and read again.
-
-``python -m tests.streams.partitioned FOLDER [T,S,F ...]`` compares the last incidents of a recorded folder with those of
-``aiops.engine.Engine``, for these numbers of partitions of the traces, signals and findings topics.
-"""
+"""The engine with several partitions a topic: what crosses a topic is routed, encoded, cut into parts and read again."""
 
 from __future__ import annotations
-
-import hashlib
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 from aiops.config import EngineConfig
 from aiops.detect.stage import Detect
@@ -17,13 +8,12 @@ from aiops.engine import IDLE_AFTER, TICK
 from aiops.findings import Findings
 from aiops.incidents.stage import Output, Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
-from aiops.recording import Recording
 from aiops.records import Incident, decode_change
 from aiops.signals import WindowRows
 from aiops.traces.assemble import Assemble
 from streams import codec, routing
 from streams.chunks import Joiner, split
-from tests.replaying import Order, in_order, last_incidents, replayed
+from tests.replaying import Order, batches, last_incidents
 
 PART = 2_000  # bytes: so small that parts are common
 KEY = 0x5EED
@@ -142,40 +132,11 @@ def partitioned(
 ) -> bytes:
     """The last incidents, taken in as ``tests.replaying.replayed`` does; `numbers` of partitions."""
     engine = PartitionedEngine(sources, *numbers)
-    for chunk in _chunks(order, batch):
-        together: dict[str, list[Message]] = {}
-        for source, message in chunk:
-            together.setdefault(source, []).append(message)
+    for together, last in batches(order, batch):
         for source, messages in together.items():
             engine.process(source, messages)
         if ticks:
-            engine.idle(chunk[-1][1].arrival)
+            engine.idle(last)
     engine.end(max(message.arrival for _, message in order))
     assert all(engine.sent.get(kind, 0) for kind in ("rows", "parts", "findings")), engine.sent
     return last_incidents(engine.incidents)
-
-
-def _chunks(order: Order, batch: int) -> Iterator[Order]:
-    for start in range(0, len(order), batch):
-        yield order[start : start + batch]
-
-
-def main(folder: str, cases: list[str]) -> int:
-    sources, order = in_order(Recording(Path(folder)))
-    expected = replayed(sources, order, 64, ticks=True)
-    sys.stdout.write(
-        f"{hashlib.sha256(expected).hexdigest()[:16]} {len(expected.splitlines())} incidents, one partition\n"
-    )
-    different = 0
-    for case in cases or ["1,1,1", "4,4,2", "3,5,1"]:
-        traces, signals, findings = (int(n) for n in case.split(","))
-        got = partitioned(sources, order, 64, (traces, signals, findings))
-        different += got != expected
-        sys.stdout.write(
-            f"{hashlib.sha256(got).hexdigest()[:16]} {case} {'as above' if got == expected else 'DIFFERENT'}\n"
-        )
-    return different
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))

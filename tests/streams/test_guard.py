@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,6 @@ pytest.importorskip("confluent_kafka", reason="needs the extra 'kafka'")
 
 from aiops.findings import Findings
 from aiops.incidents.stage import _State
-from aiops.recording import Recording
-from aiops.simulate import Simulation, write
 from streams.guard import Guard
 from streams.layout import Layout
 from streams.progress import WorkerError
@@ -24,7 +21,7 @@ from streams.roles import Kept
 from streams.stragglers import Stragglers
 from streams.tasks.base import Snapshot
 from streams.tasks.respond import RespondTask
-from tests.streams.log import Cluster
+from tests.streams.log import Cluster, highest
 
 
 class Role:
@@ -69,24 +66,16 @@ class Story:
         yield from self.records[start : self.end if end is None else end]
 
     def incidents(self) -> dict[bytes, bytes]:
-        best: dict[bytes, tuple[int, bytes]] = {}
-        for out in self.sent:
-            if out.topic == "aiops.incidents" and out.key is not None and out.value is not None:
-                version = int(dict(out.headers)["version"])
-                if out.key not in best or version >= best[out.key][0]:
-                    best[out.key] = version, out.value
-        return {key: value for key, (_, value) in best.items()}
+        return highest(out for out in self.sent if out.topic == "aiops.incidents")
 
     def save(self) -> None:
         self.role.saved = self.guard.kept[0].task.snapshot().encode()
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory) -> list[Record]:
-    folder: Path = tmp_path_factory.mktemp("day")
-    write(Simulation(5, 1.0, ["code_error", "bad_deploy"], rate=2.0), folder)
+def findings(faulty_hour) -> list[Record]:
     cluster = Cluster(Layout(), 1, seed=1)
-    cluster.produce(Recording(folder), 1)
+    cluster.produce(faulty_hour)
     cluster.run()
     return cluster.log.of["aiops.findings", 0]
 
