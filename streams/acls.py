@@ -64,6 +64,8 @@ def _rights(settings: Settings) -> Iterator[Right]:
         for operation in ("CREATE", "DESCRIBE", "DESCRIBE_CONFIGS", *_operator(settings, topic)):
             yield Right("operator", "topic", "literal", topic.name, operation)
     yield Right("operator", "group", "prefixed", "operator-", "READ")
+    # With which aiops topics reads; nobody joins it, but the client looks for its coordinator.
+    yield Right("operator", "group", "literal", settings.group("topics"), "DESCRIBE")
 
 
 def _of_roles(settings: Settings, topics: list[Topic], roles: Collection[str]) -> Iterator[Right]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 
 from aiops.errors import UserError
 from streams.acls import ADVICE
+from streams.messages import UNSETTLED
 from streams.settings import Settings
 from streams.settings_clients import client_error, without_secrets
 from streams.topics import Topic
@@ -21,10 +22,6 @@ PATIENCE = 15.0  # seconds for an answer; a broker that has just started needs s
 _HOPELESS = {"_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"}
 _PATIENT = {"_TRANSPORT", "_ALL_BROKERS_DOWN", "_TIMED_OUT", "_RESOLVE"}
 _UNAUTHORIZED = {"TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"}
-_UNSETTLED = {
-    "NOT_LEADER_FOR_PARTITION",
-    "LEADER_NOT_AVAILABLE",
-}  # a partition that was just made, or whose broker left
 _ABSENT = {"UNKNOWN_TOPIC_OR_PART", "GROUP_ID_NOT_FOUND"}
 
 
@@ -115,6 +112,22 @@ class Admin:
                 out[key] = error
         return out
 
+    def _settled(
+        self, ask: Callable[[list[Any]], Mapping[Any, Any]], about: list[Any], patience: float | None = None
+    ) -> Iterator[tuple[Any, Any]]:
+        """What was asked about, and the answer or exception; what is over when the cluster has settled is asked again."""
+        until, open_ = time.monotonic() + (patience or self._patience), about
+        while open_:
+            again = []
+            for key, answer in self._answers(ask(open_)).items():
+                passing = isinstance(answer, KafkaException) and answer.args[0].code() in UNSETTLED
+                if passing and time.monotonic() < until:
+                    again.append(TopicPartition(key.topic, key.partition) if isinstance(key, TopicPartition) else key)
+                else:
+                    yield key, answer
+            if open_ := again:
+                time.sleep(0.1)
+
     # ---- topics -------------------------------------------------------------------------------------------------------
     def topics(self, names: Iterable[str]) -> dict[str, Found]:
         """Those topics that exist.
@@ -199,21 +212,16 @@ class Admin:
         if not places:
             return {}
         ends = []
-        until = time.monotonic() + self._patience
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
             found: dict[tuple[str, int], int] = {}
-            open_ = places
-            while open_:
-                unsettled = []
-                for place, answer in self._answers(self._client.list_offsets(dict.fromkeys(open_, spec))).items():
-                    if not isinstance(answer, KafkaException):
-                        found[place.topic, place.partition] = answer.offset
-                    elif answer.args[0].name() in _UNSETTLED and time.monotonic() < until:
-                        unsettled.append(TopicPartition(place.topic, place.partition))
-                    else:
-                        raise self.refused(answer.args[0], f"{place.topic}/{place.partition}")
-                if open_ := unsettled:
-                    time.sleep(0.1)
+
+            def ask(some: list[TopicPartition], spec: OffsetSpec = spec) -> Mapping[Any, Any]:
+                return self._client.list_offsets(dict.fromkeys(some, spec))
+
+            for place, answer in self._settled(ask, places):
+                if isinstance(answer, KafkaException):
+                    raise self.refused(answer.args[0], f"{place.topic}/{place.partition}")
+                found[place.topic, place.partition] = answer.offset
             ends.append(found)
         return {place: (ends[0][place], ends[1][place]) for place in ends[0]}
 
@@ -249,11 +257,13 @@ class Admin:
         for kind, names in (("topic", list(topics)), ("group", list(groups))):
             if not names:
                 continue
-            if kind == "topic":
-                answers = self._answers(self._client.describe_topics(TopicCollection(names), **asked))
-            else:
-                answers = self._answers(self._client.describe_consumer_groups(names, **asked))
-            for name, answer in answers.items():
+
+            def ask(some: list[str], kind: str = kind) -> Mapping[Any, Any]:
+                if kind == "topic":
+                    return self._client.describe_topics(TopicCollection(some), **asked)
+                return self._client.describe_consumer_groups(some, **asked)
+
+            for name, answer in self._settled(ask, names, patience):
                 if not isinstance(answer, KafkaException):
                     operations = answer.authorized_operations
                     # A group that nobody has joined yet has none.
@@ -273,7 +283,7 @@ class Admin:
 
 def refusal(error: KafkaError, what: str, properties: Mapping[str, str]) -> UserError:
     """What a broker says about something to a client with these properties, as an error that says what to do."""
-    said = without_secrets(error.str(), properties)
+    said = without_secrets(error.str() or error.name(), properties)
     if error.name() in _UNAUTHORIZED:
         return UserError(f"{what}: {_who(properties)} is not allowed to: {said} ({ADVICE})")
     return UserError(f"{what}: {said}")

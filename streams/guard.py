@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 ASK = 10.0  # seconds for the broker to say where a log begins and ends
 MOST_ASIDE = 20  # findings that may fail in one step
+LASTING = 1_000  # records and findings of a partition that may fail; beyond it something is wrong with us
 
 
 class Reader(Protocol):
@@ -99,7 +100,10 @@ class Guard:
             self.repeats += 1
             return
         if record.offset > task.position:
-            log.warning("hole", extra={"partition": partition, "first": task.position, "end": record.offset})
+            log.warning(
+                "Faust left records out: they are read from the log",
+                extra={"partition": partition, "first": task.position, "end": record.offset},
+            )
             self.fill(partition, record.offset)
             if (position := self.kept[partition].task.position) < record.offset:
                 raise WorkerError(
@@ -124,7 +128,10 @@ class Guard:
         try:
             out = self.role.handled(kept, record)
         except Exception as error:
-            log.exception("a record failed", extra={"partition": partition, "offset": record.offset})
+            log.exception(
+                "a record failed: it is tried once more on a state made anew",
+                extra={"partition": partition, "offset": record.offset},
+            )
             out = self._again(partition, record, error)
         self._send(out)
 
@@ -143,6 +150,10 @@ class Guard:
                 break
             dead.append(self._dead_letter(partition, record, error))
         self._aside.setdefault(partition, set()).add(record.offset)
+        if len(self._aside[partition]) + len(self._bad_findings.get(partition, ())) > LASTING:
+            raise WorkerError(
+                f"{self.role.topics[0]}/{partition}: more than {LASTING} records failed twice: this is a defect"
+            )
         kept = self._rebuilt(partition, record.offset)
         kept.task.position = record.offset + 1
         return [*dead, self._dead_letter(partition, record, error)]

@@ -7,6 +7,8 @@ import logging
 import re
 import sys
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -15,10 +17,14 @@ import orjson
 LIBRDKAFKA = logging.getLogger("librdkafka")
 """For what Kafka's client has to say; it writes to stderr, in a form of its own, unless it is given one."""
 
-NOISE = re.compile(
-    r"Missing sensor state for rebalance|Timer \S+ (is overlapping|woke up too)|enable\.gapless\.guarantee is experimental"
-)
-"""What means nothing here: Faust has no sensor of ours, and its timers drift while a step takes long; the property is chosen."""
+OF_OTHERS = ("librdkafka", "aiokafka", "faust", "mode")
+"""Loggers of libraries, and children of them."""
+
+NOISE = re.compile(r"Missing sensor state for rebalance|Timer \S+ (is overlapping|woke up too)")
+"""What means nothing here: Faust has no sensor of ours, and its timers drift while a step takes long."""
+
+REPEAT = 10.0  # seconds in which a library's line is written once, whatever its numbers
+_NUMBERS = re.compile(r"\d+")
 
 _OF_RECORD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -60,6 +66,38 @@ class TextFormatter(logging.Formatter):
         return super().format(record) + (f"  {more}" if more else "")
 
 
+class Repeats(logging.Filter):
+    """Lines that say the same but for numbers, as every failed connection does: one in a while is enough.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds, as ``time.monotonic``.
+    """
+
+    MOST = 100  # lines that are told apart; then all are forgotten
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Is it to be written?  It says how many like it were not."""
+        said, now = f"{record.name} {_NUMBERS.sub('0', record.getMessage())}", self._clock()
+        if now - self._last.get(said, -REPEAT) < REPEAT:
+            self._left_out[said] = self._left_out.get(said, 0) + 1
+            return False
+        if len(self._last) >= self.MOST:
+            self._last.clear()
+            self._left_out.clear()
+        self._last[said] = now
+        if left_out := self._left_out.pop(said, 0):
+            record.left_out = left_out
+        return True
+
+
 def set_up(role: str, form: str, level: str) -> None:
     """Log to stderr.
 
@@ -76,6 +114,8 @@ def set_up(role: str, form: str, level: str) -> None:
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "faust", "mode", "numba"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    repeats = Repeats()
+    handler.addFilter(lambda record: not record.name.startswith(OF_OTHERS) or repeats.filter(record))
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
 

@@ -16,24 +16,27 @@ ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001
 TIMED_OUT = KafkaError._TIMED_OUT  # noqa: SLF001
 # What is over when the cluster has settled: a broker that has just started says so of topics and groups that are there.
-PASSING = frozenset(
+UNSETTLED = frozenset(
     {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.REPLICA_NOT_AVAILABLE,
         KafkaError.OFFSET_NOT_AVAILABLE,
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
-        KafkaError.REQUEST_TIMED_OUT,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
-        TRANSPORT,
-        TIMED_OUT,
-        ALL_BROKERS_DOWN,
     }
 )
+# The same, and what a broker that is away looks like, of a topic that is known to be there.
+PASSING = UNSETTLED | {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.REQUEST_TIMED_OUT,
+    TRANSPORT,
+    TIMED_OUT,
+    ALL_BROKERS_DOWN,
+}
 PATIENCE = 60.0  # seconds for a broker to come back to who begins
 
 T = TypeVar("T")

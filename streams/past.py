@@ -104,7 +104,7 @@ def begin_at(topic: str, partition: int, start: int, low: int, high: int) -> int
     if start > high:
         raise ReadError(
             f"{topic}/{partition}: progress was saved at offset {start}, but the topic ends at {high}: it was made anew; "
-            "delete the consumer group and the snapshots of this prefix to begin again"
+            "begin again under another prefix, or give a raw topic another name"
         )
     if 0 <= start < low:
         log.error("%s/%d: offsets %d to %d were deleted before they were read", topic, partition, start, low - 1)

@@ -28,7 +28,7 @@ from streams.metrics_reading import Observer, PlaceReading, Reading
 from streams.past import ReadError
 from streams.progress import Saving, Savings, Standstill, WorkerError
 from streams.public_versions import PublicVersions
-from streams.records import Record
+from streams.records import Record, Refused
 from streams.roles import Kept, LogRole
 from streams.sender import DeliveryError, Fence, Sender
 from streams.tasks.respond import RespondTask
@@ -141,8 +141,11 @@ class RespondApp:
         async with self._lock:
             try:
                 await asyncio.to_thread(do, *arguments)
-            except (DeliveryError, ReadError, WorkerError) as error:
+            except (DeliveryError, ReadError, Refused, WorkerError) as error:
                 log.error("%s", error)
+                os._exit(1)
+            except KafkaException as error:
+                log.error("kafka: %s", error.args[0].str())
                 os._exit(1)
             except Exception:
                 log.exception("respond failed")

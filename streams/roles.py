@@ -38,6 +38,7 @@ class _Raw:
 
     task: IngestTask
     newest: int = -1  # arrival of the last message, Unix ns
+    ahead: int = 0  # messages whose timestamp was in the future
     heard: float = field(default_factory=time.monotonic)  # wall seconds, when the last message came
     saved: float = field(default_factory=time.monotonic)
     said: tuple[int, Progress] | None = None
@@ -73,7 +74,10 @@ class IngestRole:
         """Progress travels with the committed offset."""
         source = f"{place.topic}/{place.partition}"
         if self._sources is not None and source not in self._sources():
-            raise WorkerError(f"source {source} is new: aiops topics sync --config FILE tells those that wait for it")
+            raise WorkerError(
+                f"source {source} is new: aiops topics sync --config FILE tells those that wait for "
+                "it; then start this again"
+            )
         spec, progress = self._raw[place.topic], Progress.of(committed.metadata)
         task = IngestTask(spec.topic, place.partition, spec.signal, spec.encoding, self._layout, progress)
         return _Raw(task), committed.offset
@@ -88,7 +92,9 @@ class IngestRole:
         raw, before = [raw_of(message) for message in messages], kept.task.clock
         if self._idle_after is not None:  # live: a producer whose clock is ahead must not take its partition along
             now = self._now()
-            raw = [m if m.arrival <= now + AHEAD else m._replace(arrival=now) for m in raw]
+            if max(m.arrival for m in raw) > now + AHEAD:
+                kept.ahead += sum(m.arrival > now + AHEAD for m in raw)
+                raw = [m if m.arrival <= now + AHEAD else m._replace(arrival=now) for m in raw]
         yield from kept.task.process(raw)
         kept.newest = raw[-1].arrival
         self._observer.reached(before, kept.task.clock)
@@ -109,7 +115,7 @@ class IngestRole:
     def reading(self, kept: _Raw, at_end: bool) -> TaskReading:
         """What the task says of itself; it is its own and only source."""
         of, stage = kept.task, kept.task.stage
-        gauges = stage.gauges() if stage is not None else {}
+        gauges = {**(stage.gauges() if stage is not None else {}), "ingest_messages_ahead_total": float(kept.ahead)}
         lag = wall_lag(kept.newest, at_end)
         return TaskReading(gauges, of.clock, {of.source: of.clock}, lag=lag, dead_letters=of.dead_letters)
 
@@ -207,7 +213,11 @@ class LogRole(Generic[TaskT]):
             record = record_of(message)
             if record.offset > kept.task.position:
                 # Nothing compacts an internal topic, and no transaction leaves marks in it: records were lost on the way.
-                raise WorkerError(f"{place_of(message)}: offset {record.offset} came after {kept.task.position - 1}")
+                topic, partition = place_of(message)
+                missing = f"{kept.task.position} to {record.offset - 1}"
+                raise WorkerError(
+                    f"{topic}/{partition}: offsets {missing} are missing: is the topic compacted, or written in transactions?"
+                )
             yield from self.handled(kept, record)
 
     def handled(self, kept: Kept[TaskT], record: Record) -> list[Out]:

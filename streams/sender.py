@@ -190,7 +190,7 @@ class Sender:
         def delivered(error: KafkaError | None, message: Message) -> None:
             epoch.waiting -= 1
             if error is not None and self._failed is None:
-                self._failed = f"{message.topic()}/{message.partition()}: {error.str()}"
+                self._failed = f"{message.topic()}/{message.partition()}: a record was refused: {error.str()}"
                 # What follows a record that was refused must not go out: a clock would say that all before it is there.
                 self._producer.purge(in_queue=True, in_flight=False, blocking=False)
 

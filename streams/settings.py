@@ -136,7 +136,8 @@ class Clocks(Section, frozen=True):
     tick_every : duration
         How often the clock of an idle source is told.
     hold_limit : duration or never
-        A source that is this far behind the others is let go; it joins again when it has caught up.
+        A source that is this far behind the others, and has stood still for as long, is let go; it joins again when it
+        has caught up.
     """
 
     idle_after: Duration | None = 30 * UNITS["s"]
@@ -152,7 +153,8 @@ class Snapshots(Section, frozen=True):
     every : duration
         Event time between two snapshots of a partition.
     replay_limit : duration
-        A snapshot is taken sooner where reading again since the last one would take longer than this.
+        A snapshot is taken sooner where reading again since the last one, of all partitions of a process, would take longer
+        than this.
     """
 
     every: Duration = 5 * UNITS["min"]

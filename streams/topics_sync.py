@@ -225,7 +225,7 @@ def _generations(settings: Settings, name: str, ends: Mapping[tuple[str, int], t
 
 def _log(settings: Settings, topic: str, starts: Mapping[int, int]) -> Iterator[Message]:
     """Messages of partitions, each from an offset to its end as it is now."""
-    properties = settings.consumer_properties(f"{settings.prefix}.topics")
+    properties = settings.consumer_properties(settings.group("topics"))
     try:
         with client_error(properties, "consumer"):
             yield from past(properties, topic, starts, PATIENCE)

@@ -319,7 +319,7 @@ def _busy() -> bool:
 
 
 def _noted(error: KafkaError) -> None:
-    log.warning("kafka: %s", error.str(), extra={"code": error.code()})  # not every code has a name
+    LIBRDKAFKA.warning("kafka: %s", error.str(), extra={"code": error.code()})  # not every code has a name
 
 
 def _names(places: list[TopicPartition]) -> str:

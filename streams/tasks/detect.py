@@ -79,4 +79,8 @@ class DetectTask(LogTask):
 
     def gauges(self) -> dict[str, float]:
         """Sizes and counts."""
-        return self.stage.gauges()
+        evicted = {
+            "detect_evicted_parts_total": float(self._parts.evicted),
+            "detect_waiting_parts": float(self._parts.waiting),
+        }
+        return {**self.stage.gauges(), **evicted}

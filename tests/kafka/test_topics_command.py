@@ -267,6 +267,18 @@ class TestAccess:
         assert visible(oncall, prefix) == {f"{prefix}e.incidents"}
         assert "TOPIC_AUTHORIZATION_FAILED" in str(refusal(oncall, f"{prefix}e.incidents"))
 
+    def test_an_operator_creates_checks_and_syncs_topics_with_the_rights_that_are_printed(
+        self, secure_kafka, prefix, tmp_path, capsys
+    ):
+        more = "topics: {partitions: {raw: 1, traces: 1, signals: 1, findings: 1, public: 1}}\n"
+        config = write(tmp_path, secure_kafka.client("admin"), prefix, more)
+        assert topics("acls", config, "--apply", "--principal", "operator=User:oncall") == 0
+        operator = write(tmp_path, secure_kafka.client("oncall"), prefix, more)
+        # Rights take a moment to reach the broker.
+        until(lambda: topics("create", operator) == 0, WAIT, why=lambda: capsys.readouterr().err)
+        assert topics("check", operator) == 0
+        assert topics("sync", operator) == 0
+
     def test_what_is_granted_is_what_is_asked_for(self, secure_kafka, prefix, tmp_path):
         config = write(tmp_path, secure_kafka.client("admin"), prefix)
         assert topics("acls", config, "--apply", "--principal", "oncall=User:eve") == 0

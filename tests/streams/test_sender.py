@@ -125,7 +125,7 @@ def test_what_does_not_fit_waits_in_order(sender):
 def test_a_record_that_is_refused_is_an_error_that_names_its_place(sender):
     sender.send(out(b"a"))
     broker(sender).acknowledge(0, Error())
-    with pytest.raises(DeliveryError, match="signals/3: Broker: Message size too large"):
+    with pytest.raises(DeliveryError, match="signals/3: a record was refused: Broker: Message size too large"):
         sender.pump()
     assert broker(sender).purged
 
