@@ -9,30 +9,23 @@ this single-threaded process, and the best pass counts: other work on the machin
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
-
-import numpy as np
 
 from aiops.ingest.stage import Ingest, Message
 from aiops.signals import END_OF_TIME, WindowRows
 from aiops.traces.assemble import Assemble
 from aiops.wire import keep_memory
-from benchmarks import payloads, plain_protobuf
-from benchmarks.payloads import Poll
+from benchmarks import payloads, plain_protobuf, results
+from benchmarks.payloads import TRACES, Poll
 
 POLL = 20_000  # items a poll
 PASS = 200_000  # items a pass of ours at least: a window of logs or spans
 WARM_UP = 3  # windows that must pass before as much is sealed as comes in
-TRACES = 1 << 16  # more traces than a poll has
 WIDTH = plain_protobuf.WIDTH
 
 
@@ -230,25 +223,24 @@ def rate(runner: Engine | Peer, polls: list[Poll], seconds: float, items_a_pass:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seconds", type=float, default=3.0, help="CPU seconds of ours a case (default 3)")
-    parser.add_argument("--json", type=Path, help="write the results there")
-    parser.add_argument("--only", default="", help="cases whose id holds this word")
-    arguments = parser.parse_args()
+    arguments = results.options(__doc__, [case.id for case in CASES], 3.0, "of ours a case")
     keep_memory()
-    results: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    results.introduce(
+        "Items are points, log records or spans; a core second is a CPU second of one single-threaded process."
+    )
     print(
         f"{'items per second and core (thousands)':40s}{'engine':>10s}{'plain protobuf':>16s}{'ratio':>8s}{'target':>9s}"
     )
     for case in CASES:
-        if arguments.only not in case.id:
+        if case.id not in arguments.cases:
             continue
         polls = case.polls()
         agree(case.signal, polls)
         size = polls[0].items
         ours = rate(Engine(case.signal), polls, arguments.seconds, max(PASS // size, len(polls)) * size)
         theirs = rate(Peer(case.signal), polls, 0.0, size, WIDTH)
-        results[f"ingest.{case.id}"] = {
+        found[f"ingest.{case.id}"] = {
             "items_per_core_second": round(ours), "plain_protobuf": round(theirs), "ratio": round(ours / theirs, 2),
             "target": case.target,
         }  # fmt: skip
@@ -256,9 +248,7 @@ def main() -> None:
             f"{case.title:40s}{ours / 1e3:10.0f}{theirs / 1e3:16.1f}{ours / theirs:8.1f}{case.target / 1e3:9.0f}",
             flush=True,
         )
-    if arguments.json is not None:
-        about = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        arguments.json.write_text(json.dumps({"about": about, "results": results}, indent=2) + "\n")
+    results.write(arguments.json, found)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,11 @@ A second is a second of ``process_time`` of this single-threaded process, and th
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import cramjam
@@ -31,7 +27,7 @@ from aiops.signals import END_OF_TIME, LogRow, TraceRows, WindowRows
 from aiops.traces.assemble import Assemble
 from aiops.traces.items import TraceItems
 from aiops.wire import keep_memory
-from benchmarks import payloads
+from benchmarks import payloads, results
 from streams import codec, routing
 
 PARTITIONS = 12
@@ -169,18 +165,16 @@ def best(work: Callable[[Any], Any], values: list[Any], seconds: float) -> float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seconds", type=float, default=1.0, help="CPU seconds a figure (default 1)")
-    parser.add_argument("--json", type=Path, help="write the results there")
-    parser.add_argument("--only", default="", help="cases whose id holds this word")
-    arguments = parser.parse_args()
+    arguments = results.options(__doc__, [case.id for case in CASES], 1.0, "a figure")
     keep_memory()
-    results: dict[str, Any] = {}
-    print(
-        f"{'us a row; bytes a row':34s}{'split':>8s}{'encode':>8s}{'target':>8s}{'decode':>8s}{'raw':>9s}{'lz4':>8s}{'zstd':>8s}"
+    found: dict[str, Any] = {}
+    results.introduce(
+        "Columns split, encode, target (of encode) and decode: CPU microseconds a row, best pass; raw, lz4 and zstd: bytes a row."
     )
+    columns = {"split": 8, "encode": 8, "target": 8, "decode": 8, "raw": 9, "lz4": 8, "zstd": 8}
+    print(f"{'values of internal topics':34s}" + "".join(f"{name:>{width}s}" for name, width in columns.items()))
     for case in CASES:
-        if arguments.only not in case.id:
+        if case.id not in arguments.cases:
             continue
         values, n = case.make()
         encoded = [case.encode(value) for value in values]
@@ -194,7 +188,7 @@ def main() -> None:
             "lz4_bytes": sum(len(cramjam.lz4.compress(data)) for data in encoded) / n,
             "zstd_bytes": sum(len(cramjam.zstd.compress(data, level=1)) for data in encoded) / n,
         }
-        results[f"internal.{case.id}"] = {k: v if v is None else round(v, 4) for k, v in figures.items()}
+        found[f"internal.{case.id}"] = {k: v if v is None else round(v, 4) for k, v in figures.items()}
         split, encode, decode, *sizes = figures.values()
         target = f"{case.target:8.2f}" if case.target else f"{'':8s}"
         print(
@@ -202,9 +196,7 @@ def main() -> None:
             + f"{sizes[0]:9.1f}{sizes[1]:8.1f}{sizes[2]:8.1f}",
             flush=True,
         )  # fmt: skip
-    if arguments.json is not None:
-        about = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        arguments.json.write_text(json.dumps({"about": about, "results": results}, indent=2) + "\n")
+    results.write(arguments.json, found)
 
 
 if __name__ == "__main__":

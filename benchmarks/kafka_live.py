@@ -30,7 +30,7 @@ def saturation(lines: list[Line]) -> float:
     if not found:
         raise UserError("half of saturation is not known without the part chain: run it too, or give --rate")
     more = found[0].more
-    return (os.cpu_count() or 1) * more["items"] / (more["cpu_seconds"] + (more["broker_cpu_seconds"] or 0.0))
+    return float((os.cpu_count() or 1) * more["items"] / (more["cpu_seconds"] + (more["broker_cpu_seconds"] or 0.0)))
 
 
 def half(lines: list[Line], quick: bool, rate: float | None) -> Mix:
@@ -45,7 +45,7 @@ def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line]
     load = Load.of(mix, 100, fault=True)
     with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
         processes = [p for role in ROLES for p in site.start(role)]
-        start, paced = _live(site, load, processes, seconds, fault=True)
+        start, paced = _live(site, load, processes, seconds)
         measured = start + round(CALM * SECOND)
         used = {p.role: cpu_of(p.pid) for p in processes}
         begun = time.monotonic()
@@ -59,7 +59,7 @@ def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line]
     lines = []
     for stage, found in after.items():
         if not found:
-            lines.append(Line(f"kafka.latency.{stage}", f"{stage}, after due: nothing came", -1, "s p95", "", False))
+            lines.append(Line(f"kafka.latency.{stage}", f"{stage}, after due: nothing came", None, "s p95", "", False))
             told(lines[-1])
             continue
         p50, p95, p99 = np.percentile(found, [50, 95, 99]).tolist()
@@ -72,14 +72,16 @@ def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line]
     return lines
 
 
-def _live(site: Site, load: Load, processes: list[Process], seconds: int, fault: bool) -> tuple[int, Paced]:
-    """Wait for the processes, then send from the next multiple of 10 s on; returns that (Unix ns), and what sends."""
+def _live(site: Site, load: Load, processes: list[Process], seconds: int) -> tuple[int, Paced]:
+    """Wait for the processes, then send from the next multiple of 10 s on; returns that (Unix ns), and what sends.
+
+    A load that has faults has them from half time on.
+    """
     for role in ROLES:
         site.until_read(role, [p for p in processes if p.role == role])
     start = (time.time_ns() // WINDOW + 1) * WINDOW
     until = start + (seconds + 60) * SECOND
-    failing = (start + seconds * SECOND // 2, until) if fault else (0, 0)
-    paced = Paced(site, load.messages(start, until, failing))
+    paced = Paced(site, load.messages(start, until, (start + seconds * SECOND // 2, until)))
     paced.start()
     return start, paced
 
@@ -121,7 +123,7 @@ def soak(
     memory: dict[str, list[int]] = defaultdict(list)
     with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
         processes = [p for role in ROLES for p in site.start(role)]
-        _, paced = _live(site, load, processes, seconds, fault=False)
+        _, paced = _live(site, load, processes, seconds)
         begun = time.monotonic()
         while (passed := time.monotonic() - begun) < seconds:
             for process in processes:

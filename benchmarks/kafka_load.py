@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,9 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from aiops.signals import SECOND, WINDOW
 from benchmarks import payloads
 from benchmarks.kafka_site import PARTITIONS, PRODUCER, Sent, Site, produce, recent
-from benchmarks.payloads import T0, Poll
+from benchmarks.payloads import T0, TRACES, Poll
 
-TRACES = 1 << 16  # more traces than a poll has
 FAULTY = "payment"
 _SLOW = 5  # times as long as it was
 
@@ -63,11 +61,9 @@ class Load:
         if mix.points:
             polls["metrics"] = payloads.metrics(mix.points * 10, min(per_message, mix.points * 10), mix.points * 10)
         if mix.records:
-            with _rate(mix.records):
-                polls["logs"] = payloads.logs(min(per_message, mix.records * 2), mix.records * 2)
+            polls["logs"] = payloads.logs(min(per_message, mix.records * 2), mix.records * 2, mix.records)
         if mix.spans:
-            with _rate(mix.spans):
-                polls["traces"] = payloads.spans(per_message, mix.spans * 2)
+            polls["traces"] = payloads.spans(per_message, mix.spans * 2, mix.spans)
             if fault:
                 faulty = [_failing(poll) for poll in polls["traces"]]
         return cls(polls, faulty)
@@ -104,16 +100,6 @@ class Load:
                 at += polls[0].span
 
 
-@contextmanager
-def _rate(items: int) -> Iterator[None]:
-    """Logs and spans are made at so many items a second of event time."""
-    usual, payloads.RATE = payloads.RATE, items
-    try:
-        yield
-    finally:
-        payloads.RATE = usual
-
-
 def _failing(poll: Poll) -> Poll:
     """The same spans, but every one of a service fails and takes longer."""
     out = []
@@ -146,13 +132,11 @@ class Paced(threading.Thread):
         Time (Unix ns) of the last message sent.
     late : float
         The longest that a message was sent after its time, seconds.
-    cpu : float
-        CPU seconds of the sending thread; those of librdkafka's threads and of making the messages are not in it.
     """
 
     def __init__(self, site: Site, messages: Iterator[Sent]) -> None:
         super().__init__(name="paced", daemon=True)
-        self.late = self.cpu = 0.0
+        self.late = 0.0
         self.last = -1
         self.failed: BaseException | None = None
         self._site, self._source = site, messages
@@ -204,4 +188,3 @@ class Paced(threading.Thread):
             produce(producer, topic, message.partition, message.value, time.time_ns() // 1_000_000)
             self.last = message.time
         producer.flush(30)
-        self.cpu = time.thread_time()

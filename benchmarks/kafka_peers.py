@@ -15,10 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.kafka_load import Load, Mix, preload
-from benchmarks.kafka_rates import QUICK_UNIT, UNIT, Line, told
+from benchmarks.kafka_rates import QUICK_UNIT, UNIT, Line, beyond, told
 from benchmarks.kafka_site import PARTITIONS, ROOT, Site
 
 PEERS = {"faust": "Faust alone", "quixstreams": "quixstreams"}
@@ -31,12 +32,12 @@ def peers(kafka: dict[str, str], folder: Path, quick: bool, python: str) -> list
     load, lines = Load.of(Mix(unit.points, 0, 0), 500), list[Line]()
     with Site(kafka, folder, ["metrics"]) as site:
         names = [f"{site.prefix}-{name}" for name in ("empty", *PEERS)]
-        admin = AdminClient(kafka)
+        admin = AdminClient({**kafka})
         for future in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names]).values():
             future.result()
         nothing = site.start_up("ingest")
         items = preload(site, load, windows, end=False)
-        ours = items / (site.cost("ingest") - nothing)
+        ours = items / beyond(site.cost("ingest"), nothing)
         lines.append(Line("kafka.peer.engine", "windows of metrics: role ingest", ours, "items/s/core"))
         told(lines[-1])
         source, messages = site.raw["metrics"], sum(site.ends([site.raw["metrics"]]).values())
@@ -44,9 +45,9 @@ def peers(kafka: dict[str, str], folder: Path, quick: bool, python: str) -> list
             program = [python if name == "quixstreams" else sys.executable, name, kafka["bootstrap.servers"]]
             first, why = cost([*program, f"{site.prefix}-empty", f"{site.prefix}-{name}"], 0)
             whole, why = (0.0, why) if why else cost([*program, source, f"{site.prefix}-{name}"], messages)
-            value = -1.0 if why else items / (whole - first)
+            value = None if why else items / beyond(whole, first)
             out = sum(site.ends([f"{site.prefix}-{name}"]).values())
-            more = {"why": why} if why else {"engine_times": round(ours / value, 1), "messages_out": out}
+            more = {"why": why} if value is None else {"engine_times": round(ours / value, 1), "messages_out": out}
             lines.append(Line(f"kafka.peer.{name}", f"windows of metrics: {title}", value, "items/s/core", more=more))
             told(lines[-1])
     return lines

@@ -23,13 +23,18 @@ UNIT = Mix(10_000, 20_000, 20_000)  # items a second of event time: 100,000 seri
 QUICK_UNIT = Mix(2_000, 4_000, 4_000)
 
 
+def beyond(whole: float, start_up: float) -> float:
+    """CPU seconds of the work itself: of a process whose start alone takes `start_up`."""
+    return max(NOISE, whole - start_up)
+
+
 @dataclass(slots=True)
 class Line:
     """A line of the table; `id` is permanent."""
 
     id: str
     title: str
-    value: float
+    value: float | None  # None: it could not be measured
     unit: str
     bar: str = ""
     good: bool | None = None
@@ -82,9 +87,7 @@ def ingest(kafka: dict[str, str], folder: Path, quick: bool, best_of: int) -> li
                 with Site(kafka, folder, [signal]) as site:
                     nothing = site.start_up("ingest")
                     preload(site, load, windows)
-                    whole = site.cost("ingest")
-                    if whole - nothing < role:
-                        role, first = whole - nothing, nothing
+                    role, first = min((role, first), (beyond(site.cost("ingest"), nothing), nothing))
             share = stage / role
             lines.append(Line(
                 f"kafka.ingest.{'spans' if signal == 'traces' else signal}_{size}",
@@ -106,7 +109,7 @@ def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) 
         at_broker = cpu_of(broker) if broker else 0.0
         items = preload(site, load, 6 if quick else 18)
         for role in ROLES:
-            cpu = max(NOISE, site.cost(role) - nothing[role])
+            cpu = beyond(site.cost(role), nothing[role])
             records = sum(site.ends(site.read_by(role)).values())
             lines.append(Line(
                 f"kafka.chain.{role}", f"{role}, of the mix", items / cpu, "items/s/core", "", None,
@@ -134,7 +137,7 @@ def scaling(kafka: dict[str, str], folder: Path, quick: bool) -> list[Line]:
             nothing = {role: site.start_up(role, n) for role in roles}
             preload(site, load, 6 if quick else 18)
             for role in roles:
-                used[role, n] = site.cost(role, n) - nothing[role]
+                used[role, n] = beyond(site.cost(role, n), nothing[role])
     lines = []
     for role in roles:
         for n in WORKERS:
@@ -147,9 +150,14 @@ def scaling(kafka: dict[str, str], folder: Path, quick: bool) -> list[Line]:
     return lines
 
 
+def heading() -> None:
+    """Print what the columns of the table are."""
+    print(f"{'what':42s}{'value':>12s} {'unit':14s}{'bar':>24s} {'':8s} details", flush=True)
+
+
 def told(line: Line) -> None:
     """Print a line of the table."""
     mark = {True: "met", False: "NOT MET", None: ""}[line.good]
     more = ", ".join(f"{name} {value}" for name, value in line.more.items())
-    value = f"{line.value:,.0f}" if line.value >= 1000 else f"{line.value:.3g}"
+    value = "-" if line.value is None else f"{line.value:,.0f}" if line.value >= 1000 else f"{line.value:.3g}"
     print(f"{line.title:42s}{value:>12s} {line.unit:14s}{line.bar:>24s} {mark:8s} {more}", flush=True)

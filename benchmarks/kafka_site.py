@@ -115,11 +115,9 @@ class Site:
         Properties of a client that may do everything.
     signals : iterable of {'metrics', 'logs', 'traces'}
         Raw topics to have.
-    settings : dict
-        More of the configuration.
     """
 
-    def __init__(self, kafka: dict[str, str], folder: Path, signals: Iterable[str], **settings: Any) -> None:
+    def __init__(self, kafka: dict[str, str], folder: Path, signals: Iterable[str]) -> None:
         self.kafka, self.prefix = kafka, f"bench-{secrets.token_hex(4)}"
         self.raw = {signal_: f"{self.prefix}-{TOPICS[signal_]}" for signal_ in signals}
         self.folder = folder / self.prefix
@@ -130,7 +128,6 @@ class Site:
             "kafka": kafka, "prefix": f"{self.prefix}.aiops",
             "raw": [{"topic": topic, "signal": signal_} for signal_, topic in self.raw.items()],
             "clocks": {"idle_after": "never", "hold_limit": "never"},
-            **settings,
         }  # fmt: skip
         self.config.write_text(yaml.safe_dump(whole))
         self._consumer = Consumer({**kafka, "group.id": f"{self.prefix}-look", "enable.auto.commit": False})
@@ -147,7 +144,7 @@ class Site:
             with contextlib.suppress(UserError):
                 process.end(signal.SIGKILL)
         self._consumer.close()
-        admin = AdminClient(self.kafka)
+        admin = AdminClient({**self.kafka})
         names = [name for name in admin.list_topics(timeout=30).topics if name.startswith(self.prefix)]
         for future in admin.delete_topics(names).values():
             future.result()

@@ -70,5 +70,5 @@ def _snapshots(process: Process) -> dict[str, float]:
         "snapshot_bytes": round(sum_of("aiops_snapshot_bytes")),
         "snapshot_cpu_seconds": round(sum_of("aiops_snapshot_cpu_seconds"), 2),
         "records_since_snapshot": round(sum_of("aiops_snapshot_behind_records")),
-        "series": round(sum_of("aiops_stage_detect_series") or sum_of("aiops_detect_series")),
+        "series": round(sum_of("aiops_stage_detect_series")),
     }

@@ -19,10 +19,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 SECOND = 1_000_000_000
 T0 = 1_754_049_600 * SECOND  # a multiple of 10 s
-RATE = 20_000  # log records and spans a second of event time
+RATE = 20_000  # log records and spans a second of event time, unless told otherwise
 SCRAPE = 10 * SECOND
 SERVICES = ("web", "checkout", "cart", "payment", "shipping", "recommendation", "catalog", "quote")
 PODS = 2  # of each service
+TRACES = 1 << 16  # more traces than a poll has
 TRACE_TAG = 0x5A17_B3C9_E4  # first 5 bytes of a trace id; the next 3 number the traces
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
@@ -176,7 +177,7 @@ def _metrics(draw: random.Random, first: int, n: int, time: int) -> bytes:
 
 
 # ---- logs ---------------------------------------------------------------------------------------------------------------
-def logs(per_message: int, items: int) -> list[Poll]:
+def logs(per_message: int, items: int, rate: int = RATE) -> list[Poll]:
     """One poll of `items` log records; 7 of 10 belong to a trace."""
     draw = random.Random(2)
     payloads, arrival = [], []
@@ -185,7 +186,7 @@ def logs(per_message: int, items: int) -> list[Poll]:
         scopes: dict[tuple[str, int], Any] = {}
         for number in range(first, first + per_message):
             service, pod = SERVICES[draw.randrange(4) + number // per_message % 2 * 4], 1
-            time = T0 + number * SECOND // RATE
+            time = T0 + number * SECOND // rate
             newest = max(newest, time)
             if (service, pod) not in scopes:
                 resource = request.resource_logs.add()
@@ -205,7 +206,7 @@ def logs(per_message: int, items: int) -> list[Poll]:
                 record.trace_id, record.span_id, record.flags = _trace_id(draw, number), draw.randbytes(8), 1
         payloads.append(request.SerializeToString())
         arrival.append(newest + SECOND // 20)
-    poll = Poll(payloads, arrival, items, items * SECOND // RATE)
+    poll = Poll(payloads, arrival, items, items * SECOND // rate)
     assert poll.times == 2 * items
     return [poll]
 
@@ -232,7 +233,7 @@ class _Span:
     error: bool
 
 
-def spans(per_message: int, items: int, by_trace: bool = False) -> list[Poll]:
+def spans(per_message: int, items: int, rate: int = RATE, by_trace: bool = False) -> list[Poll]:
     """One poll of some `items` spans: traces of 9-11 spans over 4-5 services, 1 span in 10 an error.
 
     `by_trace`: a Collector routes by trace id, so a message holds `per_message` spans of one trace at most, and the
@@ -244,7 +245,7 @@ def spans(per_message: int, items: int, by_trace: bool = False) -> list[Poll]:
     count = 0
     while count < items:
         spans: list[_Span] = []
-        start = T0 + count * SECOND // RATE
+        start = T0 + count * SECOND // rate
         _walk(draw, spans, draw.choice(TREES), _trace_id(draw, len(traces)), b"", start, draw.randrange(10**7, 10**8))
         traces.append(sorted(spans, key=lambda span: span.end))
         count += len(spans)
@@ -255,7 +256,7 @@ def spans(per_message: int, items: int, by_trace: bool = False) -> list[Poll]:
         everything = sorted((span for trace in traces for span in trace), key=lambda span: span.end)
         messages = [everything[i : i + per_message] for i in range(0, count, per_message)]
     arrival = [message[-1].end + SECOND // 20 for message in messages]
-    poll = Poll([_spans(draw, message) for message in messages], arrival, count, count * SECOND // RATE)
+    poll = Poll([_spans(draw, message) for message in messages], arrival, count, count * SECOND // rate)
     assert len(poll._traces) == count  # noqa: SLF001 - as many trace ids as spans, or others look like one
     return [poll]
 

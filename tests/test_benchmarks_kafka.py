@@ -12,7 +12,7 @@ pytest.importorskip("confluent_kafka", reason="the benchmarks on Kafka need pip 
 from aiops.errors import UserError
 from aiops.ingest.stage import Ingest, Message
 from aiops.signals import SECOND, WINDOW
-from benchmarks import kafka_end_to_end, kafka_live
+from benchmarks import kafka_end_to_end, kafka_live, kafka_rates
 from benchmarks.kafka_load import Load, Mix
 from benchmarks.kafka_peer_jobs import Windows
 from benchmarks.kafka_rates import Line
@@ -75,5 +75,10 @@ def test_half_of_saturation_comes_from_the_chain_of_the_same_run_or_is_given():
 
 
 def test_results_are_kept_under_their_ids():
-    found = kafka_end_to_end.document([Line("kafka.x", "", 2.0, "s", "< 1 s", False, {"p50": 1.0})], quick=True)
-    assert found["results"] == {"kafka.x": {"value": 2.0, "unit": "s", "bar": "< 1 s", "met": False, "p50": 1.0}}
+    found = kafka_end_to_end.by_id([Line("kafka.x", "", 2.0, "s", "< 1 s", False, {"p50": 1.0})])
+    assert found == {"kafka.x": {"value": 2.0, "unit": "s", "bar": "< 1 s", "met": False, "p50": 1.0}}
+
+
+def test_what_could_not_be_measured_is_no_number(capsys):
+    kafka_rates.told(Line("kafka.x", "a peer", None, "items/s/core", more={"why": "it is not installed"}))
+    assert capsys.readouterr().out.split() == ["a", "peer", "-", "items/s/core", "why", "it", "is", "not", "installed"]
