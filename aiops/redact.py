@@ -1,7 +1,8 @@
 r"""Text -> the same text without secrets and personal data: each find is replaced by ``<redacted:kind>``.
 
-Guarantees: time is linear in the length of the text, whatever the text; text in which nothing is found is returned as it
-is; redacting twice changes nothing, save where finds touch each other or a secret's name: a second pass may take more.
+Guarantees: time is linear in the length of the text, whatever the text, and memory is some copies of it; text in which
+nothing is found is returned as it is; redacting twice changes nothing, save where finds touch each other or a secret's
+name: a second pass may take more.
 What is found is a matter of patterns: a secret that stands in a sentence without a name before it is not seen.
 
 Time is linear because each repetition in a pattern is bounded, or followed by nothing that can fail, or followed by what
@@ -24,17 +25,27 @@ _PRIVATE_KEY = re.compile(
     re.DOTALL,
 )
 
+# What values are made of, by the quote that opens them.  A backslash goes with the character that it escapes; \" and \'
+# end a value of JSON in a JSON string; a separator belongs to a bare value where the value goes on, and not name=.
+_PARTS = {
+    "double": r"""(?: [^"\\]+ | \\. )""",
+    "single": r"""(?: [^'\\]+ | \\. )""",
+    "nested": r"""(?: [^"'\\]+ | \\+ (?!["'\\]) )""",
+    "bare": r"""(?: [^\s"'&,;)\]}\\\x01]+ | \\+ (?!["'\\])
+        | [,;)\]}]+ (?=[^\s"'&,;)\]}\\\x01]) (?![\w.-]{1,40}[=:]) )""",
+}
+_FLAGS = re.VERBOSE | re.IGNORECASE | re.DOTALL
+# The matcher remembers every part, some 700 bytes, until the match ends: a long value is read by many matches.
+_MORE = {kind: re.compile(parts + "{1,256}", _FLAGS) for kind, parts in _PARTS.items()}
 # name=value, "name": "value", \"name\":\"value\" (JSON in a JSON string), with anything before the name (db_password).
 _NAMED = re.compile(
     r"""(?:passw(?:or)?d|passwd|passphrase|pwd|secrets?|tokens?|credentials?|(?:api|access|private|secret|auth|account)[_-]?key)
-        (?:[_-]?(?:id|key|value))? \\{0,3}["']? \s{0,3} (?:=>|[:=]) \s{0,3}
-    (?: " (?P<double> [^"\\]* (?: \\. [^"\\]* )* )
-      | ' (?P<single> [^'\\]* (?: \\. [^'\\]* )* )
-      | \\{1,3}["'] (?P<nested> [^"'\\]* (?: \\+ (?!["'\\]) [^"'\\]* )* )
-      | (?P<bare> (?:(?:bearer|basic|token)[ ]{1,4})?
-        (?: [^\s"'&,;)\]}\\\x01]+ | \\+ (?!["'\\]) | [,;)\]}]+ (?=[^\s"'&,;)\]}\\\x01]) (?![\w.-]{1,40}[=:]) )+ )
-    )""",
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+        (?:[_-]?(?:id|key|value))? \\{0,3}["']? \s{0,3} (?:=>|[:=]) \s{0,3} """
+    rf"""(?: " (?P<double> {_PARTS["double"]}{{0,256}} )
+      | ' (?P<single> {_PARTS["single"]}{{0,256}} )
+      | \\{{1,3}}["'] (?P<nested> {_PARTS["nested"]}{{0,256}} )
+      | (?P<bare> (?:(?:bearer|basic|token)[ ]{{1,4}})? {_PARTS["bare"]}{{1,256}} ) )""",
+    _FLAGS,
 )
 _PLAIN_VALUE = re.compile(r"(?:null|none|nil|true|false|undefined|empty|<\*>)\Z|\*+\Z", re.IGNORECASE)
 
@@ -92,11 +103,18 @@ def _replacing(pattern: re.Pattern[str], kind: str) -> Callable[[str], str]:
     return lambda text: pattern.sub(f"<redacted:{kind}>", text)
 
 
-def _named(match: re.Match[str]) -> str:
-    value = match["double"] or match["single"] or match["nested"] or match["bare"]  # the match ends with it
-    if not value or "\x01" in value or _PLAIN_VALUE.match(value):
-        return match[0]
-    return f"{match[0][: -len(value)]}<redacted:secret>"
+def _named(text: str) -> str:
+    out, done, at = [], 0, 0
+    while match := _NAMED.search(text, at):
+        kind = str(match.lastgroup)  # each match has one
+        start, at = match.span(kind)
+        while more := _MORE[kind].match(text, at):
+            at = more.end()
+        value = text[start:at]
+        if value and "\x01" not in value and not _PLAIN_VALUE.match(value):
+            out += [text[done:start], "<redacted:secret>"]
+            done = at
+    return "".join(out) + text[done:] if out else text
 
 
 def _scheme(match: re.Match[str]) -> str:
@@ -148,7 +166,7 @@ def _iban_length(find: str) -> int:
 RULES = (
     Rule(("private key",), _replacing(_PRIVATE_KEY, "private-key")),
     Rule(("authorization",), lambda text: _AUTHORIZATION.sub(r"\g<name><redacted:token>", text)),
-    Rule(("passw", "passphrase", "pwd", "secret", "token", "credential", "key"), lambda text: _NAMED.sub(_named, text)),
+    Rule(("passw", "passphrase", "pwd", "secret", "token", "credential", "key"), _named),
     Rule(("bearer", "basic"), lambda text: _SCHEME.sub(_scheme, text)),
     Rule(("eyj",), _replacing(_JWT, "jwt")),
     Rule(("akia", "asia", "abia", "acca", "gh", "glpat-", "xox", "aiza", "k_"), _replacing(_VENDOR_KEY, "key")),

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import random
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -183,6 +184,18 @@ def test_a_value_ends_where_a_plain_reading_of_it_ends():
         assert redact("token=" + after) == "token=" + want
 
 
+@pytest.mark.parametrize("opening", ["", '"', "'", '\\"'])
+def test_a_long_value_is_taken_out_whole(opening):
+    rng = random.Random(12)
+    for _ in range(200):
+        after = opening + "".join(rng.choices(["a", ",a", ")b", "\\\\a", "\\\\a", ",é"], k=rng.randrange(200, 1200)))
+        for rest in ("", " b", "\\' c"):
+            start, end = value_after_name(after + rest)
+            assert end > 200
+            assert redact("token=" + after + rest) == f"token={opening}<redacted:secret>{(after + rest)[end:]}"
+            assert start == len(opening)
+
+
 # Written down from Python 3.11.7, by patterns with possessive quantifiers, which it matches rightly.  To be renewed only
 # where PIECES, HOSTILE or what is found is changed on purpose.
 WRITTEN_DOWN = {1: "7bd59ace8920164f", 2: "ba02a9544f897efd", 3: "0cd9042c76cfbc64", 4: "275ebf9e34cbece3"}
@@ -206,3 +219,16 @@ def test_no_pattern_has_a_construct_that_some_versions_of_python_get_wrong(capsy
     assert "MAX_REPEAT" in parsed
     assert "POSSESSIVE" not in parsed
     assert "ATOMIC" not in parsed
+
+
+@pytest.mark.parametrize("opening", ["", "bearer ", '"', "'", '\\"'])
+@pytest.mark.parametrize("piece", [",a", "\\a", ";\\"], ids=ascii)
+def test_a_long_value_takes_the_memory_of_some_copies_of_it(opening, piece):
+    text = f"token={opening}{piece * 200_000}"
+    tracemalloc.start()
+    try:
+        redact(text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * len(text)
