@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from aiops.columns import CUMULATIVE
 from aiops.detect.anomalies import STAY, Candidate
+from aiops.detect.bucket_vectors import BucketVectors
 from aiops.detect.directory import Directory
 from aiops.detect.heartbeat import MAX_INSTANCES, Heartbeat
 from aiops.detect.levels import Levels
 from aiops.detect.metric_rows import cells_at, merge_rows
 from aiops.detect.retention import BRIEF, Kept, Mask, Rule, nearly_full, refitted
 from aiops.detect.tails import CAP
-from aiops.detect.values import FACETS, LEVEL, MEAN, P95, PREVIOUS, RATE, facets, increases, levels, percentile
+from aiops.detect.values import FACETS, LEVEL, MEAN, P95, PREVIOUS, RATE, facets, increases, levels
 from aiops.findings import HEARTBEAT, METRIC, RESOURCE, Note
 from aiops.identity import Interner
 from aiops.signals import MetricRows, ServiceKey
@@ -40,7 +41,7 @@ class MetricDetector:
         self._directory = directory
         self._codes = Interner()
         self._previous: NDArray[np.void] = np.zeros(64, PREVIOUS)
-        self._buckets: dict[int, NDArray[np.float64]] = {}  # last bucket vector of cumulative series
+        self._vectors = BucketVectors()
         self._info: list[SeriesInfo] = []
         self._level: NDArray[np.int64] = np.full((64, len(FACETS)), -1)  # level code of each facet of a series
         self._service: list[int] = []  # of each series
@@ -51,7 +52,8 @@ class MetricDetector:
         self._level_shared: list[bool] = []
         self._level_ratio: NDArray[np.bool_] = np.empty(0, bool)
         self._instance: list[int] = []  # heartbeat code of each series
-        self._arrays: tuple[NDArray[Any], ...] | None = None
+        self._arrays: tuple[NDArray[Any], ...] | None = None  # of levels
+        self._series_arrays: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         return len(self._info)
@@ -83,7 +85,7 @@ class MetricDetector:
         cells = rows.cells
         live = cells["points"] > 0
         stale = ~live & (cells["stale_time"] > 0)
-        instances = np.array(self._instance, np.int64)
+        instances, _ = self._of_series()
         self.heartbeat.beat(instances[codes[live]], cells["last_time"][live])
         self.heartbeat.end(instances[codes[stale]], cells["stale_time"][stale])
         there = np.flatnonzero(live)
@@ -99,6 +101,7 @@ class MetricDetector:
         self._info.append(info)
         self._service.append(service)
         self._instance.append(instance)
+        self._vectors.learn(info.bounds, info.temporality == CUMULATIVE)
         shared = info.name.startswith(SHARED)
         resource = not shared and any(word in info.name for word in RESOURCE_WORDS)
         for facet in facets(info.kind, info.monotonic):
@@ -107,7 +110,7 @@ class MetricDetector:
             self._level_service.append(service)
             self._level_resource.append(resource)
             self._level_shared.append(shared)
-        self._arrays = None
+        self._arrays = self._series_arrays = None
 
     def _values(
         self, codes: NDArray[np.int32], cells: NDArray[np.void], offsets: NDArray[np.int64], buckets: NDArray[np.float64],
@@ -123,7 +126,7 @@ class MetricDetector:
             n = len(some)
             value, count, seconds, whole = np.empty(n), np.empty(n), np.empty(n), np.empty(n, bool)
             previous = self._previous[some]
-            temporality = np.array([self._info[k].temporality for k in some.tolist()], np.int64)
+            temporality = self._of_series()[1][some]
             increases(c, previous, temporality, value, count, seconds, whole)
             self._previous[some] = previous
             summed = facet[counted, MEAN] < 0  # a sum: its value is the count
@@ -132,28 +135,17 @@ class MetricDetector:
             out.append((facet[counted[ok], RATE], c["last_time"][ok], rate))
             mean = np.flatnonzero(ok & ~summed & (count > 0) & np.isfinite(value))
             out.append((facet[counted[mean], MEAN], c["last_time"][mean], value[mean] / count[mean]))
-            for k in np.flatnonzero(facet[counted, P95] >= 0).tolist():
-                row = int(rows[counted[k]])
-                p95 = self._p95(int(some[k]), buckets[offsets[row] : offsets[row + 1]], bool(whole[k]))
-                if np.isfinite(p95) and ok[k]:
-                    level = facet[counted[k], P95]
-                    out.append((np.array([level]), c["last_time"][k : k + 1], np.array([p95])))
+            bucketed = np.flatnonzero(facet[counted, P95] >= 0)
+            if len(bucketed):
+                p95 = self._vectors.percentiles(
+                    some[bucketed], whole[bucketed], offsets, buckets, rows[counted[bucketed]], 0.95
+                )
+                good = ok[bucketed] & np.isfinite(p95)
+                out.append((facet[counted[bucketed[good]], P95], c["last_time"][bucketed[good]], p95[good]))
         series = np.concatenate([o[0] for o in out]).astype(np.int64)
         value = np.concatenate([o[2] for o in out])
         ok = np.isfinite(value)
         self.levels.add(series[ok], np.concatenate([o[1] for o in out])[ok], value[ok])
-
-    def _p95(self, code: int, counts: NDArray[np.float64], whole: bool) -> float:
-        info = self._info[code]
-        increase = counts
-        if info.temporality == CUMULATIVE:
-            before = self._buckets.get(code)
-            self._buckets[code] = counts.copy()
-            if before is None or len(before) != len(counts):
-                return float("nan")
-            if not whole:
-                increase = counts - before
-        return percentile(increase, info.bounds, 0.95) if len(counts) == len(info.bounds) + 1 else float("nan")
 
     # ---- eviction -------------------------------------------------------------------------------------------------------
     @property
@@ -196,9 +188,8 @@ class MetricDetector:
         self._of_level = [(int(series.code[code]), facet) for code, facet in levels.of(self._of_level)]
         self._level_service = services.renumbered(levels.of(self._level_service)).tolist()
         self._level_resource, self._level_shared = levels.of(self._level_resource), levels.of(self._level_shared)
-        new = series.code.tolist()
-        self._buckets = {new[code]: vector for code, vector in self._buckets.items() if new[code] >= 0}
-        self._arrays = None
+        self._vectors.keep(series)
+        self._arrays = self._series_arrays = None
 
     # ---- evidence -------------------------------------------------------------------------------------------------------
     def evidence(self, now: int, terms: NDArray[np.float64], notes: dict[tuple[int, int], Note]) -> list[Candidate]:
@@ -242,6 +233,13 @@ class MetricDetector:
             )  # fmt: skip
         return self._arrays
 
+    def _of_series(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Instance and temporality of every series."""
+        if self._series_arrays is None:
+            temporality = np.array([info.temporality for info in self._info], np.int64)
+            self._series_arrays = np.array(self._instance, np.int64), temporality
+        return self._series_arrays
+
     def _candidate(self, level: int, score: float) -> Candidate:
         series, facet = self._of_level[level]
         info, state = self._info[series], self.levels
@@ -263,7 +261,7 @@ class MetricDetector:
         """For a snapshot."""
         return {
             "levels": self.levels.state(), "heartbeat": self.heartbeat.state(), "codes": self._codes.identities(),
-            "previous": self._previous[: len(self._info)], "buckets": self._buckets,
+            "previous": self._previous[: len(self._info)], "vectors": self._vectors.state(),
             "info": [list(i) for i in self._info], "service": self._service, "ignored": self.ignored,
             "instance": self._instance, "seen": self._seen[: len(self)],
         }  # fmt: skip
@@ -278,7 +276,8 @@ class MetricDetector:
             values[-2], values[-1] = tuple(values[-2]), tuple(tuple(pair) for pair in values[-1])
             self._learn(SeriesInfo(*values), service, instance)
         self._previous[: len(self)], self._seen[: len(self)] = state["previous"], state["seen"]
-        self._buckets, self.ignored = state["buckets"], state["ignored"]
+        self._vectors.restore(state["vectors"])
+        self.ignored = state["ignored"]
         self.levels.restore(state["levels"])
 
 

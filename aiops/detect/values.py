@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from aiops.columns import DELTA, EXPONENTIAL, GAUGE, HISTOGRAM, SUM
 from aiops.ingest.exact_sums import total
@@ -72,20 +71,24 @@ def increases(cells: Any, previous: Any, temporality: Any, value: Any, count: An
         p.time, p.value, p.count, p.start = c.last_time, c.last, c.last_count, c.start
 
 
-def percentile(counts: NDArray[np.float64], bounds: tuple[float, ...], q: float) -> float:
+@njit(nogil=True, cache=True)
+def percentile(counts: Any, bounds: Any, q: Any) -> Any:
     """Quantile `q` of a bucket vector, by straight lines inside the buckets; NaN where it is empty.
 
     The last bucket has no upper bound: what lies in it is taken to lie at its lower bound.
     """
-    total = float(counts.sum())
-    if total <= 0 or not bounds:
-        return float("nan")
+    total = 0.0
+    for n in counts:
+        total += n
+    if total <= 0 or not len(bounds):
+        return np.nan
     rank, below = q * total, 0.0
-    for i, n in enumerate(counts.tolist()):
+    for i in range(len(counts)):
+        n = counts[i]
         if below + n >= rank and n > 0:
             if i >= len(bounds):
-                return float(bounds[-1])
+                return bounds[-1]
             low = bounds[i - 1] if i else min(0.0, bounds[0])
-            return float(low + (bounds[i] - low) * (rank - below) / n)
+            return low + (bounds[i] - low) * (rank - below) / n
         below += n
-    return float(bounds[-1])
+    return bounds[-1]
