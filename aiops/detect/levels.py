@@ -153,22 +153,41 @@ class Levels:
         return out
 
     def state(self) -> dict[str, Any]:
-        """For a snapshot."""
-        out = {name: getattr(self, name)[: self.size] for name, *_ in self._FIELDS}
-        return {"size": self.size, "owner": self.owner[: self.size], "pending": list(self._pending), **out}
+        """For a snapshot: of circles only as much as is filled, and nothing that follows from the rest."""
+        n = self.size
+        out = {name: getattr(self, name)[:n] for name, *_ in self._FIELDS if name != "ordered"}
+        for name, filled in (("ring", self.count), ("tail", self.tails)):
+            width = out[name].shape[1]
+            out[name] = out[name][:, : min(width, int(filled[:n].max(initial=0)))]
+        return {"size": n, "owner": self.owner[:n], "pending": list(self._pending), **out}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot."""
-        self.size = 0
-        self.grow(state["owner"].tolist())
+        n = self.size = state["size"]
+        self.owner = state["owner"]
         self._pending = deque(tuple(p) for p in state["pending"])
-        for name, *_ in self._FIELDS:
-            getattr(self, name)[: self.size] = state[name]
+        for name, dtype, shape, _ in self._FIELDS:
+            array = state.get(name)
+            if array is None or array.shape[1:] != shape:
+                whole = np.zeros((n, *shape), dtype)
+                if array is not None:
+                    whole[:, : array.shape[1]] = array
+                array = whole
+            setattr(self, name, array)
+        _order(self.ring, self.count, self.ordered)
 
 
 @njit(nogil=True, cache=True)
 def _quantile(ordered: Any, n: Any, q: Any) -> Any:
     return ordered[max(0, math.ceil(q * n) - 1)]
+
+
+@njit(nogil=True, cache=True)
+def _order(ring: Any, count: Any, ordered: Any) -> None:
+    """Fill the ordered copies of all circles."""
+    for i in range(len(ring)):
+        n = min(count[i], RING)
+        ordered[i, :n] = np.sort(ring[i, :n])
 
 
 @njit(nogil=True, cache=True)

@@ -119,16 +119,14 @@ class MetricDetector:
         out: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
         facet = self._level[codes]
         plain = np.flatnonzero(facet[:, LEVEL] >= 0)
-        out.append((facet[plain, LEVEL], cells["last_time"][plain], levels(cells[plain])))
+        out.append((facet[plain, LEVEL], cells["last_time"][plain], levels(cells_at(cells, plain))))
         counted = np.flatnonzero(facet[:, RATE] >= 0)
         if len(counted):
-            some, c = codes[counted], cells[counted]
+            some, c = codes[counted], cells_at(cells, counted)
             n = len(some)
             value, count, seconds, whole = np.empty(n), np.empty(n), np.empty(n), np.empty(n, bool)
-            previous = self._previous[some]
             temporality = self._of_series()[1][some]
-            increases(c, previous, temporality, value, count, seconds, whole)
-            self._previous[some] = previous
+            increases(c, some, self._previous, temporality, value, count, seconds, whole)
             summed = facet[counted, MEAN] < 0  # a sum: its value is the count
             ok = np.isfinite(seconds) & (seconds > 0)
             rate = np.where(summed, value, count)[ok] / seconds[ok]

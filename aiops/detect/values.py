@@ -43,14 +43,16 @@ def levels(cells: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def increases(cells: Any, previous: Any, temporality: Any, value: Any, count: Any, seconds: Any, whole: Any) -> None:
-    """Increase of value and count since the previous window with points, and over how long.
+def increases(
+    cells: Any, series: Any, previous: Any, temporality: Any, value: Any, count: Any, seconds: Any, whole: Any
+) -> None:
+    """Increase of value and count since the previous window with points, and over how long; `previous` is by `series`.
 
     A new start time or a fall is a reset: then the last value is the increase since the new start (`whole`).  NaN where there
     is nothing to compare with.
     """
     for i in range(len(cells)):
-        c, p = cells[i], previous[i]
+        c, p = cells[i], previous[series[i]]
         value[i] = count[i] = seconds[i] = np.nan
         whole[i] = False
         if temporality[i] == DELTA:

@@ -39,7 +39,7 @@ class Series:
         cell["start"] = T + int(start * SECOND) if start else 0
         _put(cell, value)
         out = np.empty(1), np.empty(1), np.empty(1), np.empty(1, bool)
-        increases(cell, self.previous, self.temporality, *out)
+        increases(cell, np.zeros(1, np.int32), self.previous, self.temporality, *out)
         return float(out[0][0]), float(out[1][0]), round(float(out[2][0]), 9), bool(out[3][0])
 
 
