@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from aiops.incidents.stage import StepFailedError
 from streams.messages import patiently, record_of
@@ -190,7 +190,10 @@ class LogReader:
 
     def __init__(self, properties: dict[str, Any], topic: str) -> None:
         self._properties, self._topic = properties, topic
-        self._bounds = Consumer({**properties, "enable.auto.commit": False, "log_level": "0"})
+        self._bounds = self._new_bounds()
+
+    def _new_bounds(self) -> Consumer:
+        return Consumer({**self._properties, "enable.auto.commit": False, "log_level": "0"})
 
     def begin(self, partition: int, start: int) -> int:
         """Offset at which reading begins where progress was saved at `start`.
@@ -200,7 +203,7 @@ class LogReader:
         ReadError
         """
         place = TopicPartition(self._topic, partition)
-        low, high = patiently(lambda: self._bounds.get_watermark_offsets(place, timeout=ASK))
+        low, high = patiently(lambda: self._ends(place))
         return begin_at(self._topic, partition, start, low, high)
 
     def end(self, partition: int) -> int:
@@ -211,8 +214,15 @@ class LogReader:
         KafkaException
             The broker does not say.
         """
-        _, high = self._bounds.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=ASK)
-        return int(high)
+        return self._ends(TopicPartition(self._topic, partition))[1]
+
+    def _ends(self, place: TopicPartition) -> tuple[int, int]:
+        try:
+            low, high = self._bounds.get_watermark_offsets(place, timeout=ASK)
+        except KafkaException:
+            self._bounds = self._new_bounds()  # this one may have forgotten all brokers: see streams.known_brokers
+            raise
+        return int(low), int(high)
 
     def read(self, partition: int, start: int, end: int | None = None) -> Iterator[Record]:
         """Records from `start` on, before `end`; None: to the end as it is now."""

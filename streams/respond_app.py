@@ -21,6 +21,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPar
 
 from streams import routing
 from streams.guard import Guard, LogReader, sending
+from streams.known_brokers import KnownBrokers
 from streams.layout import Layout
 from streams.log_format import LIBRDKAFKA
 from streams.messages import END_OF_PARTITION, headers_of
@@ -60,7 +61,8 @@ class RespondApp:
         self.role, self.layout, self.observer = role, layout, observer or Observer()
         self.session = float(consumer.get("session.timeout.ms", 10_000)) / 1000
         self.fence = Fence(self.session)
-        self.sender = Sender(producer, self.fence)
+        self._reading_from, self._sending_to = KnownBrokers(), KnownBrokers()
+        self.sender = Sender(self._sending_to.watched(producer), self.fence)
         self.log = LogReader(consumer, role.topics[0])
         self.guard = Guard(role, self.log, sending(self.sender))
         self.assigned: set[int] = set()
@@ -74,7 +76,7 @@ class RespondApp:
         self._look_again = 0.0
         self._past: set[int | None] = set()  # partitions of the topic of incidents whose past is not read to its end
         own = {"enable.auto.commit": False, "enable.partition.eof": True}
-        self._consumer = Consumer({**consumer, **own, "logger": LIBRDKAFKA})
+        self._consumer = Consumer(self._reading_from.watched({**consumer, **own, "logger": LIBRDKAFKA}))
         self.app = self._app(broker)
 
     def _app(self, broker: dict[str, Any]) -> Any:
@@ -197,6 +199,7 @@ class RespondApp:
         self.looped = time.monotonic()
         self.sender.pump()
         self._follow()
+        self._known()
         now = time.monotonic()
         quiet = now - self._delivered > TRAILING
         if now >= self._look_again:
@@ -207,6 +210,12 @@ class RespondApp:
             self.sender.send(self.role.beat(kept))
             self._savings.step(place, partial(self.role.due, kept), partial(self._save, kept, partition))
         self.observer.publish(self.reading())
+
+    def _known(self) -> None:
+        """Leave where a client has forgotten all brokers; the next process begins with bootstrap.servers."""
+        silenced = self._sending_to.none() and self.sender.queues()["producer"][0] > 0
+        if silenced or self._reading_from.forgotten(self._consumer, self.versions.topic):
+            raise WorkerError("no broker is known any more: leaving, to begin again with bootstrap.servers")
 
     def _look(self, now: float, quiet: bool) -> None:
         """Look where the log ends; what was lost there shows by no later record."""

@@ -65,6 +65,7 @@ _TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
 ALL_RULES = {
     "plugin.library.paths": Rule((), "it would load foreign code into every worker"),
     "group.id": Rule((), "each role has a consumer group of its own"),
+    "statistics.interval.ms": Rule((), "a worker reads the statistics of its clients to see that they know a broker"),
 }
 CONSUMER_RULES = {
     **ALL_RULES,
@@ -114,8 +115,8 @@ _PRODUCER_DEFAULTS = {
 }
 _BOTH_DEFAULTS = {
     "message.max.bytes": str(LARGEST),
-    # After an outage of the whole cluster, metadata may name no broker; the client then knows none to ask (librdkafka
-    # issue 5301) until it begins again with bootstrap.servers, which it would do after 5 minutes.
+    # Brokers that do not answer are given up for bootstrap.servers after this, instead of 5 minutes.  It helps where
+    # metadata was asked for in vain; a client that knows nobody to ask is found by streams.known_brokers.
     "metadata.recovery.rebootstrap.trigger.ms": "10000",
 }
 
@@ -188,7 +189,7 @@ _KNOWN = [
     socket.keepalive.enable socket.nagle.disable socket.receive.buffer.bytes socket.send.buffer.bytes
     socket.timeout.ms ssl.ca.location ssl.ca.pem ssl.certificate.location ssl.certificate.pem ssl.cipher.suites
     ssl.crl.location ssl.endpoint.identification.algorithm ssl.key.location ssl.key.password ssl.key.pem
-    ssl.keystore.location ssl.keystore.password statistics.interval.ms topic.metadata.refresh.interval.ms""".split(),
+    ssl.keystore.location ssl.keystore.password topic.metadata.refresh.interval.ms""".split(),
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aiops.wire import keep_memory
+from streams.known_brokers import KnownBrokers
 from streams.log_format import LIBRDKAFKA
 from streams.messages import ALL_BROKERS_DOWN, END_OF_PARTITION, PASSING, TRANSPORT, offset_of, patiently, place_of
 from streams.metrics_reading import Observer, PlaceReading, Reading, TaskReading
@@ -83,11 +84,10 @@ class Worker(Generic[TaskT]):
         self.role, self.observer = role, observer or Observer()
         self.session = float(consumer.get("session.timeout.ms", 45_000)) / 1000
         self.fence = Fence(self.session)
-        self.sender = Sender(producer, self.fence)
+        self._properties = consumer, producer
         self.tasks: dict[tuple[str, int], TaskT] = {}
         self.rebalances = self.received = 0
         self.looped = time.monotonic()
-        self._savings = Savings(self.sender, self.session / 2)
         self._standstill = Standstill()
         self._ends: dict[tuple[str, int], int] = {}  # offset at which a partition was found to end
         self._asked_in_vain = False
@@ -96,7 +96,18 @@ class Worker(Generic[TaskT]):
         self._stopping = False
         self._finishing = False
         self._beaten = 0.0
-        self.consumer = Consumer({**consumer, "enable.partition.eof": True, "error_cb": _noted, "logger": LIBRDKAFKA})
+        self._new_sender()
+        self._new_consumer()
+
+    def _new_consumer(self) -> None:
+        self._reading_from = KnownBrokers()
+        own = {"enable.partition.eof": True, "error_cb": _noted, "logger": LIBRDKAFKA}
+        self.consumer = Consumer(self._reading_from.watched({**self._properties[0], **own}))
+
+    def _new_sender(self) -> None:
+        self._sending_to = KnownBrokers()
+        self.sender = Sender(self._sending_to.watched(self._properties[1]), self.fence)
+        self._savings = Savings(self.sender, self.session / 2)
 
     # ---- life ---------------------------------------------------------------------------------------------------------
     def stop(self) -> None:
@@ -125,7 +136,7 @@ class Worker(Generic[TaskT]):
         """
         keep_memory()
         self.fence.watch()
-        self.consumer.subscribe(self.role.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._subscribe()
         try:
             while not self._stopping:
                 self.step()
@@ -162,6 +173,8 @@ class Worker(Generic[TaskT]):
             self._beaten = now
             self._beat()
             self.observer.publish(self.reading())
+            if self._cut_off():
+                self._begin_again()
         self._save()
 
     def _batch(self, timeout: float) -> list[Message]:
@@ -206,6 +219,33 @@ class Worker(Generic[TaskT]):
             log.warning("consuming: %s", error.str())
             return
         raise WorkerError(f"{message.topic() or self.role.name}: {error.str()}")
+
+    # ---- clients that know nobody any more ----------------------------------------------------------------------------
+    def _subscribe(self) -> None:
+        self.consumer.subscribe(self.role.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def _silenced(self) -> bool:
+        """Does the producer hold records, and know nobody to send them to?"""
+        return self._sending_to.none() and self.sender.queues()["producer"][0] > 0
+
+    def _cut_off(self) -> bool:
+        """Has one of the clients forgotten all brokers, for good?"""
+        return self._silenced() or self._reading_from.forgotten(self.consumer, self.role.topics[0])
+
+    def _begin_again(self) -> None:
+        """As a process would that is started again: with new clients, from what has been saved."""
+        names = _names([TopicPartition(*key) for key in self.tasks])
+        log.warning("no broker is known any more: beginning again with bootstrap.servers", extra={"partitions": names})
+        for key in list(self.tasks):
+            self._drop(key)
+        self._early, self._paused = [], False
+        self.consumer.close()
+        if self._silenced():
+            totals = self.sender.sent, self.sender.bytes
+            self._new_sender()
+            self.sender.sent, self.sender.bytes = totals
+        self._new_consumer()
+        self._subscribe()
 
     # ---- assignment ---------------------------------------------------------------------------------------------------
     def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
