@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from confluent_kafka import Consumer, KafkaException
@@ -23,17 +23,26 @@ _OTHERS = {"logical", "internal"}  # the coordinator under a name of its own; no
 _INERT = "INIT"  # dropped, or not needed yet; one that cannot be reached is tried again and again
 
 
+class Client(Protocol):
+    """Whoever can be asked about a topic."""
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        """Raises KafkaException where nobody answers."""
+
+
 class KnownBrokers:
     """What the statistics of one client say.
 
     Parameters
     ----------
+    consumer : dict
+        Properties with which any consumer reaches the cluster.
     clock : callable
         Seconds, as ``time.monotonic``.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, consumer: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
+        self._consumer, self._clock = consumer, clock
         self._none_since: float | None = None
 
     def watched(self, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,15 +58,27 @@ class KnownBrokers:
             self._none_since = self._clock()
 
     def none(self) -> bool:
-        """Has the client had to do with no broker for a while?  So has one that needs none, until it is asked something."""
+        """Has the client had to do with no broker for a while?  So has one whose brokers are away, or that needs none."""
         return self._none_since is not None and self._clock() - self._none_since >= PATIENCE
 
-    def forgotten(self, consumer: Consumer, topic: str) -> bool:
-        """Is that so for good?  Asks for a topic where it may be; the client reports here."""
+    def forgotten(self, client: Client, topic: str) -> bool:
+        """Does the cluster answer others, and not the client that reports here?"""
         if not self.none():
             return False
+        self._none_since = self._clock()  # looks again after a while, not at every turn of a loop
+        if not self._cluster_answers():
+            return False
         try:
-            consumer.list_topics(topic, timeout=ASK)
+            client.list_topics(topic, timeout=ASK)
         except KafkaException:
             return True
         return False
+
+    def _cluster_answers(self) -> bool:
+        other = Consumer({**self._consumer, "log_level": "0"})
+        try:
+            return len(other.list_topics(timeout=ASK).brokers) > 0
+        except KafkaException:
+            return False
+        finally:
+            other.close()

@@ -61,7 +61,7 @@ class RespondApp:
         self.role, self.layout, self.observer = role, layout, observer or Observer()
         self.session = float(consumer.get("session.timeout.ms", 10_000)) / 1000
         self.fence = Fence(self.session)
-        self._reading_from, self._sending_to = KnownBrokers(), KnownBrokers()
+        self._reading_from, self._sending_to = KnownBrokers(consumer), KnownBrokers(consumer)
         self.sender = Sender(self._sending_to.watched(producer), self.fence)
         self.log = LogReader(consumer, role.topics[0])
         self.guard = Guard(role, self.log, sending(self.sender))
@@ -213,8 +213,8 @@ class RespondApp:
 
     def _known(self) -> None:
         """Leave where a client has forgotten all brokers; the next process begins with bootstrap.servers."""
-        silenced = self._sending_to.none() and self.sender.queues()["producer"][0] > 0
-        if silenced or self._reading_from.forgotten(self._consumer, self.versions.topic):
+        topic = self.versions.topic
+        if self._sending_to.forgotten(self.sender, topic) or self._reading_from.forgotten(self._consumer, topic):
             raise WorkerError("no broker is known any more: leaving, to begin again with bootstrap.servers")
 
     def _look(self, now: float, quiet: bool) -> None:

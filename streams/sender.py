@@ -118,6 +118,16 @@ class Sender:
         """Queue -> records that wait in it, and how many may; the outbox takes what one step makes."""
         return {"outbox": (len(self), 0), "producer": (len(self._producer), self._most)}
 
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        """What the cluster says of a topic.
+
+        Raises
+        ------
+        KafkaException
+            Nobody answers the producer.
+        """
+        return self._producer.list_topics(topic, timeout=timeout)
+
     def send(self, out: Iterable[Out]) -> None:
         """Queue records.
 

@@ -100,12 +100,12 @@ class Worker(Generic[TaskT]):
         self._new_consumer()
 
     def _new_consumer(self) -> None:
-        self._reading_from = KnownBrokers()
+        self._reading_from = KnownBrokers(self._properties[0])
         own = {"enable.partition.eof": True, "error_cb": _noted, "logger": LIBRDKAFKA}
         self.consumer = Consumer(self._reading_from.watched({**self._properties[0], **own}))
 
     def _new_sender(self) -> None:
-        self._sending_to = KnownBrokers()
+        self._sending_to = KnownBrokers(self._properties[0])
         self.sender = Sender(self._sending_to.watched(self._properties[1]), self.fence)
         self._savings = Savings(self.sender, self.session / 2)
 
@@ -173,8 +173,7 @@ class Worker(Generic[TaskT]):
             self._beaten = now
             self._beat()
             self.observer.publish(self.reading())
-            if self._cut_off():
-                self._begin_again()
+            self._look_for_brokers()
         self._save()
 
     def _batch(self, timeout: float) -> list[Message]:
@@ -224,15 +223,14 @@ class Worker(Generic[TaskT]):
     def _subscribe(self) -> None:
         self.consumer.subscribe(self.role.topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
-    def _silenced(self) -> bool:
-        """Does the producer hold records, and know nobody to send them to?"""
-        return self._sending_to.none() and self.sender.queues()["producer"][0] > 0
+    def _look_for_brokers(self) -> None:
+        """Replace clients that have forgotten all brokers for good."""
+        topic = self.role.topics[0]
+        silenced = self._sending_to.forgotten(self.sender, topic)
+        if silenced or self._reading_from.forgotten(self.consumer, topic):
+            self._begin_again(silenced)
 
-    def _cut_off(self) -> bool:
-        """Has one of the clients forgotten all brokers, for good?"""
-        return self._silenced() or self._reading_from.forgotten(self.consumer, self.role.topics[0])
-
-    def _begin_again(self) -> None:
+    def _begin_again(self, silenced: bool) -> None:
         """As a process would that is started again: with new clients, from what has been saved."""
         names = _names([TopicPartition(*key) for key in self.tasks])
         log.warning("no broker is known any more: beginning again with bootstrap.servers", extra={"partitions": names})
@@ -240,7 +238,7 @@ class Worker(Generic[TaskT]):
             self._drop(key)
         self._early, self._paused = [], False
         self.consumer.close()
-        if self._silenced():
+        if silenced:
             totals = self.sender.sent, self.sender.bytes
             self._new_sender()
             self.sender.sent, self.sender.bytes = totals

@@ -35,7 +35,7 @@ FORGOTTEN = statistics(("learned", "INIT"), ("logical", "TRY_CONNECT"), ("intern
 
 
 def test_a_client_whose_brokers_are_all_dropped_knows_none_after_a_while(wall):
-    known = KnownBrokers(wall)
+    known = KnownBrokers({}, wall)
     known.report(FORGOTTEN)
     assert not known.none()
     wall.now += PATIENCE
@@ -44,7 +44,7 @@ def test_a_client_whose_brokers_are_all_dropped_knows_none_after_a_while(wall):
 
 
 def test_a_client_without_any_broker_knows_none(wall):
-    known = KnownBrokers(wall)
+    known = KnownBrokers({}, wall)
     known.report(statistics())
     wall.now += PATIENCE
     assert known.none()
@@ -52,7 +52,7 @@ def test_a_client_without_any_broker_knows_none(wall):
 
 @pytest.mark.parametrize("state", ["UP", "DOWN", "TRY_CONNECT", "CONNECT", "APIVERSION_QUERY", "AUTH_REQ"])
 def test_a_broker_that_is_there_or_is_tried_is_known(wall, state):
-    known = KnownBrokers(wall)
+    known = KnownBrokers({}, wall)
     for _ in range(10):
         known.report(statistics(("learned", "INIT"), ("configured", state), ("logical", "TRY_CONNECT")))
         wall.now += PATIENCE
@@ -60,7 +60,7 @@ def test_a_broker_that_is_there_or_is_tried_is_known(wall, state):
 
 
 def test_a_client_that_has_begun_again_knows_them(wall):
-    known = KnownBrokers(wall)
+    known = KnownBrokers({}, wall)
     known.report(FORGOTTEN)
     wall.now += PATIENCE
     known.report(statistics(("configured", "CONNECT")))
@@ -70,14 +70,14 @@ def test_a_client_that_has_begun_again_knows_them(wall):
 
 
 def test_a_client_that_has_said_nothing_yet_is_not_suspected(wall):
-    known = KnownBrokers(wall)
+    known = KnownBrokers({}, wall)
     wall.now += 10 * PATIENCE
     assert not known.none()
 
 
 def test_clients_report_where_they_are_polled(monkeypatch):
     said: list[str] = []
-    known = KnownBrokers()
+    known = KnownBrokers({})
     monkeypatch.setattr(known, "report", said.append)
     given = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": "0"}
     client = Consumer(known.watched(given))
