@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -95,7 +94,7 @@ class Worker(Generic[TaskT]):
         self._early: list[Message] = []
         self._paused = False
         self._stopping = False
-        self._last: list[TopicPartition] | None = None  # to commit where partitions are given up
+        self._finishing = False
         self._beaten = 0.0
         self._new_sender()
         self._new_consumer()
@@ -103,7 +102,6 @@ class Worker(Generic[TaskT]):
     def _new_consumer(self) -> None:
         self._reading_from = KnownBrokers(self._properties[0])
         own = {"enable.partition.eof": True, "error_cb": _noted, "logger": LIBRDKAFKA}
-        self._closing = False
         self.consumer = Consumer(self._reading_from.watched({**self._properties[0], **own}))
 
     def _new_sender(self) -> None:
@@ -149,7 +147,7 @@ class Worker(Generic[TaskT]):
             self._savings.clear()
             raise
         finally:
-            self._close()
+            self.consumer.close()
 
     def step(self, timeout: float = 0.1) -> None:
         """One turn of the loop."""
@@ -239,7 +237,7 @@ class Worker(Generic[TaskT]):
         for key in list(self.tasks):
             self._drop(key)
         self._early, self._paused = [], False
-        self._close()
+        self.consumer.close()
         if silenced:
             totals = self.sender.sent, self.sender.bytes
             self._new_sender()
@@ -247,27 +245,10 @@ class Worker(Generic[TaskT]):
         self._new_consumer()
         self._subscribe()
 
-    def _close(self) -> None:
-        """Leave the group, if the broker answers in time; what it gives us meanwhile is for others."""
-        self._closing = True
-        if not self._in_time(self.consumer.close):
-            log.warning("the group was not left in time: it will find out when the session ends")
-
-    def _in_time(self, do: Callable[[], object]) -> bool:
-        """Do what waits for the broker, which may not answer for minutes; False if half a session is not enough."""
-        thread = threading.Thread(target=do, daemon=True)
-        thread.start()
-        thread.join(self.session / 2)
-        return not thread.is_alive()
-
-    def _left(self, consumer: Consumer) -> bool:
-        """Is what is said to a consumer of no interest any more?"""
-        return self._closing or consumer is not self.consumer
-
     # ---- assignment ---------------------------------------------------------------------------------------------------
     def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self.rebalances += 1
-        if not places or self._left(consumer):
+        if not places:
             consumer.incremental_assign([])
             return
         begun, starts = time.monotonic(), list[TopicPartition]()
@@ -288,15 +269,14 @@ class Worker(Generic[TaskT]):
 
     def _revoked(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         self.rebalances += 1
-        if not self._left(consumer):
-            self._finish([(p.topic, p.partition) for p in places])
+        self._finish([(p.topic, p.partition) for p in places])
         consumer.incremental_unassign(places)
         log.info("revoked", extra={"partitions": _names(places)})
 
     def _lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """Another worker may own them: nothing is saved.  What has been queued may still go out; it is only repeated."""
         self.rebalances += 1
-        keys = [] if self._left(consumer) else [(p.topic, p.partition) for p in places]
+        keys = [(p.topic, p.partition) for p in places]
         self._early = [m for m in self._early if m.error() is not None or place_of(m) not in keys]
         for key in keys:
             self._drop(key)
@@ -305,18 +285,13 @@ class Worker(Generic[TaskT]):
 
     def _finish(self, keys: list[tuple[str, int]]) -> None:
         """Save the progress of tasks that are given up, if the broker answers in time."""
+        self._finishing = True
         keys = [key for key in keys if key in self.tasks]
         self._early = [m for m in self._early if m.error() is not None or place_of(m) not in keys]
-        until, self._last = time.monotonic() + self.session / 2, []
         for key in keys:
-            if time.monotonic() < until:
-                self._savings.finish(key, partial(self.role.save, self.tasks[key], self, TopicPartition(*key)))
-            else:
-                log.warning("progress was not saved in time", extra={"partition": f"{key[0]}/{key[1]}"})
+            self._savings.finish(key, partial(self.role.save, self.tasks[key], self, TopicPartition(*key)))
             self._drop(key)
-        last, self._last = self._last, None
-        if last and not self._in_time(partial(self._commit, last, wait=True)):
-            log.warning("commit: no answer in time: the successor reads a little more")
+        self._finishing = False
 
     def _drop(self, key: tuple[str, int]) -> None:
         self._savings.drop(key)
@@ -366,16 +341,10 @@ class Worker(Generic[TaskT]):
             self._savings.step(key, partial(self.role.due, task), save)
 
     def commit(self, place: TopicPartition, offset: int, metadata: str) -> None:
-        """Commit an offset; those of partitions that are given up go together, and their answer is waited for."""
-        at = TopicPartition(place.topic, place.partition, offset, metadata)
-        if self._last is None:
-            self._commit([at])
-        else:
-            self._last.append(at)
-
-    def _commit(self, offsets: list[TopicPartition], wait: bool = False) -> None:
+        """Commit an offset; waits for the answer only where the partition is given up."""
+        offsets = [TopicPartition(place.topic, place.partition, offset, metadata)]
         try:
-            if wait:
+            if self._finishing:
                 self.consumer.commit(offsets=offsets, asynchronous=False)
             else:
                 self.consumer.commit(offsets=offsets, asynchronous=True)
