@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,11 @@ import pytest
 from aiops.recording import Recording
 from aiops.simulate import Simulation, write
 from tests.replaying import driven, in_order, last_incidents, replayed
+
+
+def pytest_configure() -> None:
+    """Processes that tests start end by Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

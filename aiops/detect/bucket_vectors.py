@@ -22,12 +22,22 @@ I64 = NDArray[np.int64]
 class BucketVectors:
     """Bounds, and the last vector where it is cumulative, of every series by code; series without buckets have no bounds."""
 
+    _bounds_of: I64
+    _cumulative: NDArray[np.bool_]
+    _at: I64
+    _length: I64
+
+    _FIELDS: tuple[tuple[str, Any, int], ...] = (
+        ("_bounds_of", np.int64, 0),
+        ("_cumulative", np.bool_, 0),
+        ("_at", np.int64, -1),  # where the last vector of a series begins, -1 = there is none
+        ("_length", np.int64, 0),
+    )
+
     def __init__(self) -> None:
         self._size = 0
-        self._bounds_of: I64 = np.zeros(64, np.int64)
-        self._cumulative: NDArray[np.bool_] = np.zeros(64, np.bool_)
-        self._at: I64 = np.full(64, -1)  # where the last vector of a series begins, -1 = there is none
-        self._length: I64 = np.zeros(64, np.int64)
+        for name, dtype, empty in self._FIELDS:
+            setattr(self, name, np.full(64, empty, dtype))
         self._data: F64 = np.empty(0)
         self._used = 0
         self._codes: dict[tuple[float, ...], int] = {}  # distinct bounds
@@ -40,9 +50,9 @@ class BucketVectors:
         """The next series."""
         code = self._size
         if code >= len(self._at):
-            for name in ("_bounds_of", "_cumulative", "_at", "_length"):
+            for name, _, empty in self._FIELDS:
                 array = getattr(self, name)
-                setattr(self, name, np.concatenate([array, np.full_like(array, -1 if name == "_at" else 0)]))
+                setattr(self, name, np.concatenate([array, np.full_like(array, empty)]))
         self._size += 1
         self._cumulative[code] = cumulative
         before = len(self._codes)
@@ -94,8 +104,8 @@ class BucketVectors:
     def keep(self, series: Kept) -> None:
         """Only these series stay."""
         n, codes = self._size, list(self._codes)
-        for name in ("_bounds_of", "_cumulative", "_at", "_length"):
-            setattr(self, name, refitted(getattr(self, name)[:n], series, -1 if name == "_at" else 0))
+        for name, _, empty in self._FIELDS:
+            setattr(self, name, refitted(getattr(self, name)[:n], series, empty))
         self._size = len(series.rows)
         used, place = np.unique(self._bounds_of[: self._size], return_inverse=True)
         self._codes, self._flat = {codes[code]: k for k, code in enumerate(used.tolist())}, None
@@ -110,7 +120,7 @@ class BucketVectors:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot."""
         self._at[: self._size], self._length[: self._size] = state["at"], state["length"]
-        self._data, self._used = state["data"].copy(), len(state["data"])
+        self._data, self._used = state["data"], len(state["data"])
 
 
 def _runs(at: I64, lengths: I64, begin: I64) -> I64:

@@ -125,6 +125,7 @@ class Levels:
         """Take in one value of each series at its event time (Unix ns); score first, learn after."""
         if not len(series):
             return
+        value = value + 0.0  # one zero: the sign of one in an ordered circle would tell a restart
         suspect = self._suspicion.at(int(time.max()))
         handed = np.full(len(series), np.nan)
         _add(

@@ -157,7 +157,7 @@ class MetricDetector:
 
     def stays(self, rule: Rule, services: Mask) -> Mask:
         """Which series stay where these services do: bool array.  An instance goes with the last of its series."""
-        seen, instance = self._seen[: len(self)], np.array(self._instance, np.int64)
+        seen, (instance, _) = self._seen[: len(self)], self._of_series()
         last = np.full(len(self.heartbeat), -1, np.int64)
         np.maximum.at(last, instance, seen)
         stays = services[np.array(self._service, np.int64)]

@@ -246,3 +246,12 @@ def test_restored_levels_have_the_same_future(rng):
             assert life.levels is held
             life.levels, life.now = copy, begun
         life.give_all((rng.normal(size=3) * 5 + 100).tolist())
+
+
+def test_the_sign_of_a_zero_does_not_tell_that_levels_were_restored(rng):
+    life, restored = Life(), Life()
+    for value in rng.permutation([0.0] * 40 + [-0.0] * 40 + [1.0] * 20).tolist():
+        life.give(value)
+        restored.give(value)
+        restored.levels.restore(state.unpack(state.pack(restored.levels.state())))
+        assert state.pack(restored.levels.state()) == state.pack(life.levels.state())
