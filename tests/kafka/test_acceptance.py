@@ -31,7 +31,9 @@ TOPOLOGIES = ((2, 2, 2, 1), (1, 1, 1, 1), (3, 1, 2, 1))
 PACE = 900.0  # times real time, so that a recorded day lasts long enough to be disturbed
 UNDER_WAY = 100.0  # seconds of disturbance
 SLEPT, AWAY, ABORTED = 75, 2, -6  # statuses: longer than its session; started while the broker was away; an assertion
-ASSERTION = "rd_kafka_enq_once_del_source_return: Assertion"  # inside librdkafka 2.16: a broker dies while a client begins
+ASSERTION = (
+    "rd_kafka_enq_once_del_source_return: Assertion"  # inside librdkafka 2.16: a broker dies while a client begins
+)
 
 
 @pytest.fixture(scope="module")
