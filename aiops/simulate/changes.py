@@ -7,13 +7,14 @@ two was the cause.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 
 from aiops.simulate.faults import Fault
+from aiops.simulate.kinds import DEPLOYED
 from aiops.simulate.mesh import Mesh
 from aiops.simulate.pods import STEP
 from aiops.times import rfc3339
@@ -32,6 +33,8 @@ _HARMLESS = {
     "flag": ("Enable flag new-banner for 5 % of users", "Remove flag old-footer"),
     "scale": ("Raise memory request by 64 MiB (no restart)",),
 }
+_TOLD = {"decoy_deploy": "deploy", "decoy_flag": "flag", "debug_logs": "config"}
+"""The change that a disturbance is, or begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,9 @@ class ChangePlan:
     replicas
         Which replicas are replaced.
     fault
-        The fault it brings, if it is a bad deploy.
+        The fault it brings, if it brings one.
+    decoy
+        The disturbance that it is, or tells of.
     """
 
     at: float
@@ -61,6 +66,7 @@ class ChangePlan:
     replicas: tuple[int, ...] = ()
     state: str = "started"
     fault: Fault | None = None
+    decoy: Fault | None = None
 
     def row(self, seed: int, start_ns: int, environment: str) -> dict[str, str | None]:
         """The change as it stands in ``changes.jsonl``."""
@@ -97,7 +103,13 @@ def next_version(version: str) -> str:
 
 
 def plan_changes(
-    mesh: Mesh, rng: np.random.Generator, faults: Sequence[Fault], seconds: float, spacing_s: float
+    mesh: Mesh,
+    rng: np.random.Generator,
+    faults: Sequence[Fault],
+    seconds: float,
+    spacing_s: float,
+    disturbances: Sequence[Fault] = (),
+    hits: Callable[[Fault], Collection[str]] = lambda fault: {fault.service},
 ) -> list[ChangePlan]:
     """All changes in order of time.
 
@@ -106,15 +118,19 @@ def plan_changes(
     mesh, rng
         Whose changes, and the generator that decides.
     faults
-        Those to keep clear of, and the bad deploys to announce.
+        Those to keep clear of, and the deploys that bring one.
     seconds
         Length of the simulation.
     spacing_s
         Mean time between harmless changes.
+    disturbances
+        Those that are changes, or begin with one, are announced too.
+    hits
+        The services that a fault touches.
     """
     wanted: list[tuple[float, str, str, Fault | None]] = []
     for fault in faults:
-        if fault.kind == "bad_deploy":
+        if fault.kind in DEPLOYED:
             wanted.append((fault.start - 5.0 * float(rng.integers(2, 10)), "deploy", fault.service, fault))
             wanted.append((fault.end, "rollback", fault.service, fault))
     at = 300.0 + float(rng.exponential(spacing_s))
@@ -122,17 +138,21 @@ def plan_changes(
     while at < seconds - 300.0:
         service = mesh.services[int(rng.integers(len(mesh.services)))]
         kind = "deploy" if rng.random() < 0.65 and service.traced else ("config", "flag", "scale")[int(rng.integers(3))]
-        clear = all(fault.service != service.name or at + 900 < fault.start or at > fault.end + 900 for fault in faults)
+        clear = service.runtime != "external" and all(
+            service.name not in hits(fault) or at + 900 < fault.start or at > fault.end + 900 for fault in faults
+        )
         if clear and at > touched.get(service.name, -1e9) + 600.0:
             touched[service.name] = at
             wanted.append((at // STEP * STEP, kind, service.name, None))
         at += float(rng.exponential(spacing_s))
+    wanted += [(one.start, _TOLD[one.kind], one.service, one) for one in disturbances if one.kind in _TOLD]
     versions = {service.name: first_version(service.name) for service in mesh.services}
     changes = []
-    for at, kind, name, bad in sorted(wanted, key=lambda item: (item[0], item[2])):
+    for at, kind, name, reason in sorted(wanted, key=lambda item: (item[0], item[2])):
         replicas = tuple(range(mesh.by_name[name].replicas))
         author = _AUTHORS[int(rng.integers(len(_AUTHORS)))]
         old = versions[name]
+        bad = reason if reason is not None and reason.kind in DEPLOYED else None
         if bad is not None and kind == "deploy":
             new = next_version(old)
             replicas = replicas[: bad.replicas] if bad.replicas else replicas
@@ -151,7 +171,9 @@ def plan_changes(
             new = next_version(old) if kind == "deploy" else old
             texts = _HARMLESS[kind]
             summary = texts[int(rng.integers(len(texts)))].format(to=new)
+            if reason is not None and reason.kind == "debug_logs":
+                summary = "Set log level of root to DEBUG"
             swap = at + 5.0 * float(rng.integers(2, 7)) if kind == "deploy" else None
-            changes.append(ChangePlan(at, kind, name, old, new, summary, author, swap, replicas))
+            changes.append(ChangePlan(at, kind, name, old, new, summary, author, swap, replicas, decoy=reason))
             versions[name] = new
     return changes

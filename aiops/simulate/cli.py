@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from aiops.simulate.faults import KINDS
 from aiops.simulate.files import write
+from aiops.simulate.kinds import ALL_KINDS, DISTURBANCES, KINDS
+from aiops.simulate.meshes import MESHES
+from aiops.simulate.scenarios import listing, simulate_scenario
 from aiops.simulate.simulation import START_UNIX, Simulation
 from aiops.times import rfc3339, unix_ns
+
+HOURS, MESH, FAULTS, DISTURBED = 4.0, "shop", "auto", "none"
+"""What is simulated where nothing else is asked for."""
+
+
+class _Scenario(argparse.Action):
+    """Takes the name of a scenario; ``list`` prints them all, and the command is done."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,  # noqa: ARG002 - argparse passes it
+    ) -> None:
+        if values == "list":
+            sys.stdout.write(listing() + "\n")
+            parser.exit()
+        setattr(namespace, self.dest, values)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,14 +40,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Write metrics, traces, logs and changes of a simulated mesh, with truth.json and context.json."
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same bytes (default: %(default)s)")
-    parser.add_argument("--hours", type=float, default=4.0, help="length in hours (default: %(default)s)")
+    parser.add_argument("--hours", type=float, help=f"length in hours (default: {HOURS:g})")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write; it is made if need be")
-    parser.add_argument("--rate", type=float, default=2.0, help="mean requests per second (default: %(default)s)")
+    parser.add_argument("--rate", type=float, help="mean requests per second (default: 2; a scenario: 3)")
+    parser.add_argument("--mesh", metavar="|".join(MESHES), help=f"what is simulated (default: {MESH})")
     parser.add_argument(
         "--faults",
-        default="auto",
-        metavar="auto|none|KIND,KIND…",
-        help=f"which faults: all kinds in turn, none, or some of {', '.join(KINDS)} (default: %(default)s)",
+        metavar="auto|all|none|KIND,KIND…",
+        help=f"which faults: auto: {', '.join(KINDS)} in turn; all: every kind that can hit the mesh; none; or some of "
+        f"{', '.join(ALL_KINDS)} (default: {FAULTS})",
+    )
+    parser.add_argument(
+        "--disturbances",
+        metavar="none|all|KIND,KIND…",
+        help=f"what else happens and is no fault: none, all, or some of {', '.join(DISTURBANCES)} (default: {DISTURBED})",
+    )
+    parser.add_argument(
+        "--scenario",
+        action=_Scenario,
+        metavar="NAME|list",
+        help="a short day with a known number of incidents, instead of --hours, --mesh, --faults and --disturbances",
     )
     parser.add_argument(
         "--start", default=rfc3339(START_UNIX * 10**9), metavar="TIME", help="RFC 3339 (default: %(default)s)"
@@ -35,30 +69,58 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder and print what is in it; returns the exit status."""
-    faults: Any = {"auto": "auto", "none": None}.get(args.faults, [])
-    if args.faults not in ("auto", "none"):
-        faults = [kind.strip() for kind in args.faults.split(",") if kind.strip()]
     try:
-        if not faults and args.faults != "none":
-            raise ValueError(f"--faults {args.faults!r} names no kind: it is auto, none, or some of {', '.join(KINDS)}")
-        simulation = Simulation(
-            args.seed,
-            args.hours,
-            faults,
-            rate=args.rate,
-            start_unix=unix_ns(args.start) // 10**9,
-            wrong_clock=not args.no_wrong_clock,
-        )
+        simulation = _simulation(args)
         written = write(simulation, args.out)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"aiops simulate: {error}\n")
         return 2
     amounts = f"{written.spans} spans, {written.logs} logs, {written.points} metric points, {written.changes} changes"
+    truth = simulation.truth()
     lines = [f"{args.out}: {amounts}, {len(simulation.faults)} faults"]
-    for fault in simulation.truth()["faults"]:
+    for fault in truth["faults"]:
         began = rfc3339(fault["time_unix"] * 10**9)
         lines.append(f"  {began}  {fault['duration_s']:4d} s  {fault['kind']:15s} {fault['service']}")
+    for decoy in truth["decoys"]:
+        began = rfc3339(decoy["time_unix"] * 10**9)
+        lines.append(f"  {began}  {decoy['duration_s']:4d} s  {decoy['kind']:15s} {decoy['service']}, no fault")
     if simulation.wrong_clock_ns:
         lines.append(f"  one host's clock is wrong by {simulation.wrong_clock_ns // 10**9:+d} s all the time")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+def _simulation(args: argparse.Namespace) -> Simulation:
+    start = unix_ns(args.start) // 10**9
+    if args.scenario:
+        chosen = {
+            f"--{name}" for name in ("hours", "mesh", "faults", "disturbances") if getattr(args, name) is not None
+        }
+        if chosen:
+            raise ValueError(f"--scenario {args.scenario} decides what {', '.join(sorted(chosen))} would: leave it out")
+        return simulate_scenario(
+            args.scenario, args.seed, rate=3.0 if args.rate is None else args.rate, start_unix=start
+        )
+    return Simulation(
+        args.seed,
+        HOURS if args.hours is None else args.hours,
+        _kinds("--faults", args.faults or FAULTS, ("auto", "all"), ALL_KINDS),
+        rate=2.0 if args.rate is None else args.rate,
+        start_unix=start,
+        wrong_clock=not args.no_wrong_clock,
+        mesh=args.mesh or MESH,
+        disturbances=_kinds("--disturbances", args.disturbances or DISTURBED, ("all",), DISTURBANCES),
+    )
+
+
+def _kinds(option: str, text: str, words: tuple[str, ...], kinds: Sequence[str]) -> Any:
+    """A word that `Simulation` knows, or the kinds named; None for ``none``."""
+    if text == "none":
+        return None
+    if text in words:
+        return text
+    named = [kind.strip() for kind in text.split(",") if kind.strip()]
+    if not named:
+        choices = ", ".join((*words, "none"))
+        raise ValueError(f"{option} {text!r} names no kind: it is {choices}, or some of {', '.join(kinds)}")
+    return named

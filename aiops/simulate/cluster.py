@@ -11,6 +11,7 @@ from zlib import crc32
 import numpy as np
 
 from aiops.simulate.changes import first_version
+from aiops.simulate.hindrances import Pool
 from aiops.simulate.mesh import Mesh, Service, demand
 from aiops.simulate.operations import Endpoints
 from aiops.simulate.otlp import resource
@@ -73,6 +74,16 @@ class Cluster:
             for at in range(mesh.nodes)
         ]
         self.node_cores: dict[str, float] = {}
+        self._rich = mesh.rich
+        self._pools = {
+            service.name: [
+                callee
+                for caller, callee in mesh.edges()
+                if caller == service.name and mesh.by_name[callee].runtime == "database"
+            ]
+            for service in mesh.services
+        }
+        self.outside = Node("outside", 0.0)
         self.endpoints = {service.name: Endpoints(service) for service in mesh.services}
         self.replicas: dict[str, list[Pod]] = {}
         self._lives: dict[tuple[str, int], int] = {}
@@ -82,16 +93,14 @@ class Cluster:
         right = [node for at, node in enumerate(self.nodes) if at != wrong]
         turn = int(rng.integers(mesh.nodes))
         for service in mesh.services:
+            if service.runtime == "external":
+                self._place(service, [self.outside], 0)
+                continue
             places = self.nodes if service.replicas > 1 else right
             if places[turn % len(places)] is self.nodes[wrong]:
                 turn += 1
-            pods = []
-            for replica in range(service.replicas):
-                node = places[(turn + replica) % len(places)]
-                pods.append(self._birth(service, replica, node, first_version(service.name), -3600.0))
+            self._place(service, places, turn)
             turn += service.replicas
-            self.replicas[service.name] = pods
-            self.endpoints[service.name].ready = list(pods)
         for node in self.nodes:
             used = sum(pod.cores for pod in self.pods() if pod.node is node)
             self.node_cores[node.name] = max(1e-3, 1.6 * used)
@@ -115,6 +124,14 @@ class Cluster:
         """Send requests to the pods that are alive, and to no others."""
         self.endpoints[service].ready = [pod for pod in self.replicas[service] if pod.alive]
 
+    def _place(self, service: Service, places: list[Node], turn: int) -> None:
+        pods = []
+        for replica in range(service.replicas):
+            node = places[(turn + replica) % len(places)]
+            pods.append(self._birth(service, replica, node, first_version(service.name), -3600.0))
+        self.replicas[service.name] = pods
+        self.endpoints[service.name].ready = list(pods)
+
     def _birth(self, service: Service, replica: int, node: Node, version: str, now: float) -> Pod:
         life = self._lives.get((service.name, replica), 0)
         self._lives[service.name, replica] = life + 1
@@ -127,7 +144,7 @@ class Cluster:
             "k8s.node.name": node.name,
             "deployment.environment.name": self._environment,
         }
-        return Pod(
+        pod = Pod(
             service,
             name,
             node,
@@ -138,3 +155,7 @@ class Cluster:
             epoch_ns=self._start_ns + node.clock_offset_ns,
             resource=resource(about),
         )
+        pod.queues = self._rich and service.runtime != "external"
+        pod.scraped = service.runtime != "external"
+        pod.pools = {database: Pool() for database in self._pools[service.name]} if self._rich else {}
+        return pod

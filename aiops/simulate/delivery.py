@@ -17,6 +17,12 @@ from aiops.simulate.pods import STEP, Node, Pod
 
 MAX_DELAY_S = 3.5
 
+Put = list[tuple[Pod, list[str]]]
+"""What pods have put out."""
+
+_LOW = slice(len('{"traceId":"') + 24, len('{"traceId":"') + 32)
+"""Where the last 32 bits of its trace id stand in a span."""
+
 
 class Delivery:
     """The agents of all hosts.
@@ -36,6 +42,16 @@ class Delivery:
         self._gone: list[tuple[float, Pod]] = []
         self._queue: list[tuple[float, int, str, bytes]] = []
         self._count = 0
+        self._mute: set[tuple[str, str]] = set()
+        self._kept = 1 << 32
+
+    def mute(self, signal: str, service: str, muted: bool) -> None:
+        """Lose what pods of a service put out from now on, or lose it no longer: an exporter that is broken."""
+        (self._mute.add if muted else self._mute.discard)((signal, service))
+
+    def sample(self, share: float) -> None:
+        """Keep this share of the traces from now on, chosen by their ids, as all agents choose."""
+        self._kept = round(share * (1 << 32))
 
     def metrics(self, node: Node, t: float, resource: str, items: list[str]) -> None:
         """Take the metrics that a host's agent scraped at ``t``."""
@@ -60,11 +76,26 @@ class Delivery:
             mine = [pod for pod in everyone if pod.node is node]
             scraped = self._metrics[node.name].pop(number, None)
             self._send(at, "metrics", scraped or [])
-            self._send(at, "traces", [(pod.resource, items) for pod in mine if (items := pod.spans.pop(number, None))])
-            self._send(at, "logs", [(pod.resource, items) for pod in mine if (items := pod.logs.pop(number, None))])
+            spans = [(pod, items) for pod in mine if (items := pod.spans.pop(number, None))]
+            logs = [(pod, items) for pod in mine if (items := pod.logs.pop(number, None))]
+            if self._mute or self._kept < 1 << 32 or not node.alive:
+                spans, logs = self._lost(node, spans, logs)
+            self._send(at, "traces", [(pod.resource, items) for pod, items in spans])
+            self._send(at, "logs", [(pod.resource, items) for pod, items in logs])
         while self._queue and self._queue[0][0] <= now:
             t, _, signal, line = heapq.heappop(self._queue)
             yield t, signal, line
+
+    def _lost(self, node: Node, spans: Put, logs: Put) -> tuple[Put, Put]:
+        """What is left of spans and logs where an agent, an exporter or a sampler does not pass on everything."""
+        if not node.alive:
+            return [], []
+        spans = [(pod, items) for pod, items in spans if ("traces", pod.service.name) not in self._mute]
+        logs = [(pod, items) for pod, items in logs if ("logs", pod.service.name) not in self._mute]
+        if self._kept < 1 << 32:
+            kept = [(pod, [item for item in items if int(item[_LOW], 16) < self._kept]) for pod, items in spans]
+            spans = [(pod, items) for pod, items in kept if items]
+        return spans, logs
 
     def _send(self, at: float, signal: str, parts: list[tuple[str, list[str]]]) -> None:
         delay = 0.1 + min(MAX_DELAY_S, float(self._rng.exponential(0.35)))

@@ -11,50 +11,59 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aiops.simulate.mesh import Call, Demand, Mesh, Parallel, Service, demand
-from aiops.simulate.pods import STEP
-
-KINDS = (
-    "cpu",
-    "memory_leak",
-    "edge_latency",
-    "code_error",
-    "dependency_down",
-    "bad_deploy",
-    "lost_pod",
-    "silent_metric",
-    "log_storm",
-    "gc_pause",
+from aiops.simulate.kinds import (
+    ALL_KINDS,
+    DEPLOYED,
+    DISTURBANCES,
+    KINDS,
+    RANGES,
+    USUAL,
+    quiet_edges,
+    targets,
+    tolerant_callers,
 )
-LEAST_VISITS = 0.12
-"""Visits per second below which a service is no target."""
+from aiops.simulate.mesh import Mesh, Service, demand
+from aiops.simulate.pods import STEP
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One injected fault.
+    """One injected fault, or a disturbance.
 
     Parameters
     ----------
     kind
-        One of ``KINDS``.
+        One of ``kinds.ALL_KINDS`` or ``kinds.DISTURBANCES``.
     start, duration
         Seconds since the start of the simulation; the start is taken down to a whole step.
     service
-        The culprit; for ``edge_latency`` the callee, for ``dependency_down`` the dependency.
+        The culprit.  ``edge_latency``, ``quiet_edge``: the callee; ``dependency_down``: the dependency;
+        ``pool_exhausted``: the service whose pool it is; ``third_party``: the external peer; a kind on a host: a service
+        that has a replica there.
     strength
-        ``cpu``: share of the limit that a foreign process eats; ``memory_leak``: share of the duration after which
-        memory is exhausted; ``edge_latency``: one-way delay in seconds; ``code_error``, ``bad_deploy`` with mode
-        ``errors``: probability that the path throws; ``bad_deploy`` with mode ``slow``: factor on service time;
-        ``log_storm``: lines a second; ``gc_pause``: seconds a pause.  0 is the usual strength of the kind.
+        ``cpu``, ``batch_cpu``: share of the limit that is eaten; ``memory_leak``, ``late_leak``: share of the duration
+        after which memory is exhausted; ``edge_latency``, ``quiet_edge``: one-way delay in seconds; ``code_error``,
+        ``bad_deploy`` with mode ``errors``: probability that the path throws; ``bad_deploy`` with mode ``slow``: factor
+        on service time; ``log_storm``: lines a second; ``gc_pause``: seconds a pause; ``retry_storm``: attempts of
+        each call; ``pool_exhausted``, ``disk_full``: seconds until nothing is left; ``cascade``: seconds a statement;
+        ``overload``: work that comes, as a multiple of what can be done; ``third_party``: probability of an error, or
+        seconds of an answer with mode ``slow``; ``slow_dns``: seconds a lookup; ``noisy_neighbour``: share of the host
+        that is taken; ``error_bursts``: probability that a call in a burst fails; ``surge``: users that come in
+        addition, as a share of the mean; ``debug_logs``: lines a request; ``sampling``: share of traces kept;
+        ``clock_skew``: seconds.  0 is the usual strength of the kind.
     caller
-        ``edge_latency``: only calls from this service are delayed; empty: all calls.
+        Kinds on an edge: only calls from this service are hit; empty: all calls.
     operation
         ``code_error`` and ``bad_deploy``: which operation throws; empty: the busiest.
     mode
-        ``bad_deploy``: ``errors`` or ``slow``.
+        ``bad_deploy``: ``errors`` or ``slow``; ``third_party``: likewise; ``partition``: ``services`` or ``zone``;
+        ``certificate_expired``: ``tls`` or ``auth``.
     replicas
         ``bad_deploy``: how many replicas get the new version; 0 is all.
+    host
+        Kinds on a host: which; empty: that of the first replica of the service.
+    others
+        ``partition`` with mode ``services``: what is cut off together with the service.
     """
 
     kind: str
@@ -66,6 +75,8 @@ class Fault:
     operation: str = ""
     mode: str = ""
     replicas: int = 0
+    host: str = ""
+    others: tuple[str, ...] = ()
 
     @property
     def end(self) -> float:
@@ -73,21 +84,23 @@ class Fault:
         return self.start + self.duration
 
 
-_USUAL = {
-    "cpu": 0.7,
-    "memory_leak": 0.45,
-    "edge_latency": 0.2,
-    "code_error": 0.8,
-    "bad_deploy": 0.6,
-    "log_storm": 120.0,
-    "gc_pause": 2.5,
+MODES = {
+    "bad_deploy": ("errors", "slow"),
+    "third_party": ("errors", "slow"),
+    "partition": ("services", "zone"),
+    "certificate_expired": ("tls", "auth"),
 }
+"""The modes of a kind, the usual one first."""
+
+_SLOW = {"bad_deploy": 5.0, "third_party": 3.0}
+_LEAST_S = {"memory_leak": 480.0, "late_leak": 1500.0}
+"""Shortest drawn duration of kinds that take their time, in seconds."""
 
 
 def checked(mesh: Mesh, fault: Fault) -> Fault:
     """The fault with its defaults filled in and on a step; an error says what is wrong with it."""
-    if fault.kind not in KINDS:
-        raise ValueError(f"no fault kind {fault.kind!r}: there are {', '.join(KINDS)}")
+    if fault.kind not in ALL_KINDS + DISTURBANCES:
+        raise ValueError(f"no fault kind {fault.kind!r}: there are {', '.join(ALL_KINDS + DISTURBANCES)}")
     if fault.service not in mesh.by_name:
         raise ValueError(f"{fault.kind}: the mesh has no service {fault.service!r}: it has {', '.join(mesh.by_name)}")
     if fault.start < 0 or fault.duration <= 0:
@@ -98,25 +111,28 @@ def checked(mesh: Mesh, fault: Fault) -> Fault:
     if fault.service not in suitable:
         raise ValueError(f"{fault.kind} cannot hit {fault.service!r}: it can hit {', '.join(suitable)}")
     if fault.caller and (fault.caller, fault.service) not in mesh.edges():
-        raise ValueError(f"edge_latency: {fault.caller!r} never calls {fault.service!r}")
-    mode = fault.mode or ("errors" if fault.kind == "bad_deploy" else "")
-    operation = fault.operation
+        raise ValueError(f"{fault.kind}: {fault.caller!r} never calls {fault.service!r}")
+    modes = MODES.get(fault.kind, ("",))
+    mode = fault.mode or modes[0]
+    if mode not in modes:
+        raise ValueError(f"{fault.kind} has no mode {mode!r}: it has {', '.join(modes)}")
+    unknown = [name for name in fault.others if name not in mesh.by_name]
+    if unknown:
+        raise ValueError(f"{fault.kind}: the mesh has no service {unknown[0]!r}: it has {', '.join(mesh.by_name)}")
+    hosts = [f"node-{at + 1}" for at in range(mesh.nodes)]
+    if fault.host and fault.host not in hosts:
+        raise ValueError(f"{fault.kind}: the mesh has no host {fault.host!r}: it has {', '.join(hosts)}")
+    operation, caller = fault.operation, fault.caller
     if fault.kind in ("code_error", "bad_deploy"):
         operation = operation or _busiest(mesh, mesh.by_name[fault.service])
         mesh.operation(fault.service, operation)
-    strength = fault.strength or (5.0 if mode == "slow" else _USUAL.get(fault.kind, 1.0))
-    return replace(fault, start=fault.start // STEP * STEP, strength=strength, mode=mode, operation=operation)
-
-
-def targets(mesh: Mesh, kind: str, rate: float | None) -> list[str]:
-    """Services that a kind can hit, of those that see enough of ``rate`` requests per second (None: any)."""
-    asked = demand(mesh)
-    return [
-        service.name
-        for service in mesh.services
-        if _suits(mesh, service, kind, asked)
-        and (rate is None or rate * asked.service_visits(service.name) >= LEAST_VISITS)
-    ]
+    if fault.kind == "quiet_edge" and not caller:
+        caller = [caller for caller, callee in quiet_edges(mesh) if callee == fault.service][-1]
+    if fault.kind == "error_bursts" and not caller:
+        caller = tolerant_callers(mesh, fault.service)[0]
+    strength = fault.strength or (_SLOW[fault.kind] if mode == "slow" else USUAL.get(fault.kind, 1.0))
+    start = fault.start // STEP * STEP
+    return replace(fault, start=start, strength=strength, mode=mode, operation=operation, caller=caller)
 
 
 def plan(
@@ -144,9 +160,9 @@ def plan(
         Quiet before the first fault, mean time from start to start (at least 900), and quiet after the last, in
         seconds.
     """
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    unknown = [kind for kind in kinds if kind not in ALL_KINDS]
     if unknown:
-        raise ValueError(f"no fault kind {unknown[0]!r}: there are {', '.join(KINDS)}")
+        raise ValueError(f"no fault kind {unknown[0]!r}: there are {', '.join(ALL_KINDS)}")
     if spacing_s < 900.0:
         raise ValueError(f"spacing_s is {spacing_s}: faults need at least 900 s from start to start to be told apart")
     faults: list[Fault] = []
@@ -157,31 +173,22 @@ def plan(
         if not deck:
             deck = [kinds[int(i)] for i in rng.permutation(len(kinds))]
         kind = deck.pop()
-        duration = float(rng.integers(60, 121)) * STEP
-        if kind == "memory_leak":
-            duration = max(duration, 480.0)
+        duration = max(float(rng.integers(60, 121)) * STEP, _LEAST_S.get(kind, 0.0))
         if at + duration + quiet_end_s > seconds:
             break
         fitting = [name for name in targets(mesh, kind, rate) if name != previous]
         if fitting:
             previous = fitting[int(rng.integers(len(fitting)))]
-            faults.append(checked(mesh, _draw(mesh, rng, Fault(kind, at, duration, previous))))
+            faults.append(drawn(mesh, rng, Fault(kind, at, duration, previous)))
         at += max(900.0, duration + 480.0, spacing_s * float(rng.uniform(0.8, 1.2)))
     return faults
 
 
-def _draw(mesh: Mesh, rng: np.random.Generator, fault: Fault) -> Fault:
-    """Strength and details of a planned fault."""
+def drawn(mesh: Mesh, rng: np.random.Generator, fault: Fault) -> Fault:
+    """The fault with a strength and details that the generator decides, checked."""
     service = mesh.by_name[fault.service]
-    ranges = {
-        "cpu": (0.55, 0.85),
-        "memory_leak": (0.35, 0.5),
-        "code_error": (0.5, 1.0),
-        "log_storm": (80.0, 200.0),
-        "gc_pause": (1.5, 4.0),
-    }
-    if fault.kind in ranges:
-        fault = replace(fault, strength=float(rng.uniform(*ranges[fault.kind])))
+    if fault.kind in RANGES:
+        fault = replace(fault, strength=float(rng.uniform(*RANGES[fault.kind])))
     if fault.kind == "edge_latency":
         callers = [caller for caller, callee in mesh.edges() if callee == service.name]
         one = rng.random() < 0.3
@@ -192,30 +199,22 @@ def _draw(mesh: Mesh, rng: np.random.Generator, fault: Fault) -> Fault:
         strength = float(rng.uniform(3.0, 8.0)) if slow else float(rng.uniform(0.3, 0.9))
         replicas = 1 if canary and service.replicas > 1 else 0
         fault = replace(fault, strength=strength, mode="slow" if slow else "errors", replicas=replicas)
-    return fault
+    if fault.kind == "third_party":
+        slow = rng.random() < 0.5
+        strength = float(rng.uniform(2.0, 6.0)) if slow else float(rng.uniform(0.5, 1.0))
+        fault = replace(fault, strength=strength, mode="slow" if slow else "errors")
+    if fault.kind in ("partition", "certificate_expired"):
+        fault = replace(fault, mode=MODES[fault.kind][int(rng.random() < 0.4)])
+    if fault.kind == "partition" and fault.mode == "services":
+        below = sorted(callee for caller, callee in mesh.edges() if caller == service.name)
+        kept = [name for name in below if mesh.by_name[name].traced and rng.random() < 0.5]
+        fault = replace(fault, others=tuple(kept))
+    return checked(mesh, fault)
 
 
-def _suits(mesh: Mesh, service: Service, kind: str, asked: Demand) -> bool:
-    called = any(callee == service.name for _, callee in mesh.edges())
-    queued = any(
-        call.queued and call.service == service.name
-        for other in mesh.services
-        for operation in other.operations
-        for step in operation.steps
-        for call in ([step] if isinstance(step, Call) else step.calls if isinstance(step, Parallel) else [])
-    )
-    if kind in ("memory_leak", "gc_pause"):
-        return service.runtime == "jvm"
-    if kind in ("code_error", "bad_deploy", "log_storm"):
-        return service.traced
-    if kind == "edge_latency":
-        return called and not queued
-    if kind == "dependency_down":
-        calls_others = any(caller == service.name for caller, _ in mesh.edges())
-        return called and not queued and not calls_others
-    if kind == "lost_pod":
-        return service.replicas > 1
-    return asked.service_visits(service.name) > 0.0
+def announced(faults: Sequence[Fault]) -> list[Fault]:
+    """Those of some faults that a change brings."""
+    return [fault for fault in faults if fault.kind in DEPLOYED]
 
 
 def _busiest(mesh: Mesh, service: Service) -> str:

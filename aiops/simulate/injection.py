@@ -11,22 +11,21 @@ from functools import partial
 
 import numpy as np
 
-from aiops.simulate.agenda import Agenda
-from aiops.simulate.cluster import Cluster
+from aiops.simulate import edge_faults, host_faults, strain
 from aiops.simulate.faults import Fault
-from aiops.simulate.journal import Journal
-from aiops.simulate.mesh import Call, Mesh, Parallel
+from aiops.simulate.host_faults import ENDPOINT_REMOVAL_S
+from aiops.simulate.kinds import DEPLOYED
+from aiops.simulate.mesh import Call, Parallel
 from aiops.simulate.pods import STEP, BrokenPath, Pod, pause
-from aiops.simulate.requests import Requests
-
-ENDPOINT_REMOVAL_S = 10.0
-"""Seconds for which requests are still sent to a pod that died: what a readiness probe takes to notice."""
+from aiops.simulate.world import End, World
 
 RESTART_S = 15.0
 """Seconds from an out-of-memory kill to the new process."""
 
 LOST_PODS_REPLICA = 0
 """Which replica is lost; fixed, so that the truth can name it without a run."""
+
+_BEGIN = edge_faults.KINDS | strain.KINDS | host_faults.KINDS
 
 
 @dataclass(slots=True)
@@ -41,44 +40,36 @@ class Injection:
 
     Parameters
     ----------
-    mesh, cluster, requests
+    world
         The running system.
-    agenda
-        Where follow-ups are entered.
-    journal
-        Writes the lines of the faulty processes.
     rng
         Its own generator.
     """
 
-    def __init__(
-        self,
-        mesh: Mesh,
-        cluster: Cluster,
-        requests: Requests,
-        agenda: Agenda,
-        journal: Journal,
-        rng: np.random.Generator,
-    ) -> None:
-        self._mesh = mesh
-        self._cluster = cluster
-        self._requests = requests
-        self._agenda = agenda
-        self._journal = journal
+    def __init__(self, world: World, rng: np.random.Generator) -> None:
+        self._world = world
+        self._mesh = world.mesh
+        self._cluster = world.cluster
+        self._requests = world.requests
+        self._agenda = world.agenda
+        self._journal = world.journal
         self._rng = rng
         self._storms: list[_Storm] = []
         self._pausing: dict[int, tuple[Pod, Fault, float]] = {}
+        self._under_way: dict[Fault, End] = {}
 
     def enter(self, faults: list[Fault]) -> None:
-        """Put the faults on the agenda; bad deploys come with their change (see ``rollout``)."""
+        """Put faults and disturbances on the agenda; what a deploy brings comes with it (see ``Run``)."""
         for fault in faults:
-            if fault.kind != "bad_deploy":
+            if fault.kind not in DEPLOYED and not fault.kind.startswith("decoy_"):
                 self._agenda.at(fault.start, partial(self._begin, fault))
                 self._agenda.at(fault.end, partial(self._end, fault))
 
     def spoil(self, pod: Pod, fault: Fault) -> None:
-        """Give a pod the faulty version of a bad deploy."""
-        if fault.mode == "slow":
+        """Give a pod the faulty version that a deploy brings."""
+        if fault.kind == "late_leak":
+            pod.leak = (1.0 - pod.memory) / (fault.strength * fault.duration)
+        elif fault.mode == "slow":
             pod.stretch = fault.strength
         else:
             pod.broken[fault.operation] = BrokenPath(fault.strength, self._throws_at(fault))
@@ -104,7 +95,7 @@ class Injection:
         self._agenda.at(now + STEP, lambda _: self._cluster.route(pod.service.name))
 
         def back(at: float) -> None:
-            if pod in self._cluster.replicas[pod.service.name]:
+            if pod in self._cluster.replicas[pod.service.name] and pod.node.alive:
                 pod.restart(at)
                 self._journal.started(pod, at)
                 self._cluster.route(pod.service.name)
@@ -112,6 +103,9 @@ class Injection:
         self._agenda.at(now + RESTART_S, back)
 
     def _begin(self, fault: Fault, now: float) -> None:
+        if fault.kind in _BEGIN:
+            self._under_way[fault] = _BEGIN[fault.kind](self._world, fault, now)
+            return
         pods = self._cluster.replicas[fault.service]
         if fault.kind == "cpu":
             for pod in pods:
@@ -144,6 +138,9 @@ class Injection:
                 self._pausing[id(pod)] = (pod, fault, now + at + float(self._rng.uniform(0.0, 8.0)))
 
     def _end(self, fault: Fault, now: float) -> None:
+        if fault in self._under_way:
+            self._under_way.pop(fault)(now)
+            return
         pods = self._cluster.replicas[fault.service]
         if fault.kind == "edge_latency":
             self._delay(fault, 0.0)

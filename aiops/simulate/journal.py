@@ -17,6 +17,9 @@ from aiops.simulate.text import body_maker
 CHATTER_EVERY_S = 60.0
 JOB_AT_S, JOB_LENGTH_S = 420.0, 90.0
 JOB_LOAD = 0.12
+LONG_WAIT_S = 1.0
+"""Seconds that requests wait from which on a process says so."""
+
 _LINES = {
     "started": ("Started {name} {version} in {ms} ms, listening on port 8080", "INFO", "main"),
     "config": ("Loaded configuration revision {count}", "INFO", "main"),
@@ -31,6 +34,17 @@ _LINES = {
     "job_begin": ("Reindex job {count} started", "INFO", "jobs"),
     "job_end": ("Reindex job finished in {ms} ms, {count} documents", "INFO", "jobs"),
     "checkpoint": ("checkpoint complete: wrote {count} buffers in {ms} ms", "INFO", "checkpointer"),
+    "pool_busy": ("Connection pool: active={digit} idle=0 waiting={digit}", "INFO", "pool"),
+    "waiting": ("Request queue holds {count}, the oldest waits {ms} ms", "WARN", "dispatcher"),
+    "frozen": ("Process was frozen for {ms} ms", "WARN", "watchdog"),
+    "disk": ("could not extend file 'base/{count}/{bytes}': No space left on device", "ERROR", "writer"),
+    "disk_back": ("disk space is available again", "INFO", "writer"),
+    "tls": ("TLS handshake with {ip} failed: remote error: bad certificate", "WARN", "tls"),
+    "auth": ("Rejected token of {ip}: unknown key {digit}", "WARN", "auth"),
+    "batch_begin": ("Batch {count} started at low priority", "INFO", "batch"),
+    "batch_end": ("Batch finished, {count} records", "INFO", "batch"),
+    "debug_on": ("Log level of root set to DEBUG", "INFO", "logging"),
+    "debug_off": ("Log level of root set to INFO", "INFO", "logging"),
 }
 
 
@@ -113,17 +127,31 @@ class Journal:
         """One line of a log storm."""
         self._write(pod, "storm", t)
 
+    def say(self, pod: Pod, key: str, t: float, ms: float = 0.0) -> None:
+        """One line by the name that it has in the table of lines."""
+        self._write(pod, key, t, ms)
+
+    def again_and_again(self, pod: Pod, key: str, begin: float, end: float, every_s: float) -> None:
+        """The same line about every ``every_s`` seconds from ``begin`` to ``end``."""
+        t = begin + every_s * next(self._chance)
+        while t < end:
+            self._write(pod, key, t)
+            t += every_s * (0.5 + next(self._chance))
+
     def step(self, pods: list[Pod], begin: float) -> None:
         """What comes by itself in [begin, begin + STEP); jobs also take their processor time."""
         for pod in pods:
-            if not pod.alive:
+            if not pod.alive or pod.service.runtime == "external":
                 continue
             if (luck := next(self._chance) * RARE_EVERY_S / STEP) < 1.0:
                 self._write(pod, f"rare {int(luck * len(_RARE))}", begin + STEP * next(self._chance))
             # Each pod has its own minute, given by its scrape phase.
             since = (begin + 4.0 * pod.scrape_phase) % CHATTER_EVERY_S
             if since < STEP:
-                self._write(pod, "pool", begin + STEP * next(self._chance))
+                busy = any(pool.used(begin) == pool.size for pool in pod.pools.values())
+                self._write(pod, "pool_busy" if busy else "pool", begin + STEP * next(self._chance))
+            if pod.backlog > LONG_WAIT_S:
+                self._write(pod, "waiting", begin + STEP * next(self._chance), 1000.0 * pod.backlog)
             if pod.service.runtime == "database" and (begin + pod.scrape_phase) % 300.0 < STEP:
                 self._write(pod, "checkpoint", begin + STEP * next(self._chance), 900.0 + 3000.0 * next(self._chance))
         if self._hourly_job:

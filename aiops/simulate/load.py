@@ -60,3 +60,42 @@ class Arrivals:
         times = begin + length * self._rng.random(int(self._rng.poisson(max(0.0, mean))))
         times.sort()
         return [float(t) for t in times]
+
+
+class Crowd:
+    """Users that come in addition: a sale, a campaign, a robot.
+
+    Parameters
+    ----------
+    rate
+        Mean requests per second of the usual users over a day.
+    start_unix
+        Unix seconds of time 0.
+    rng
+        Its own generator: the usual users come as they would without the crowd.
+    """
+
+    def __init__(self, rate: float, start_unix: float, rng: np.random.Generator) -> None:
+        self._rate = rate
+        self._start = start_unix
+        self._rng = rng
+        self._wants: dict[object, tuple[float, float, float]] = {}
+
+    def come(self, why: object, share: float, low: float = 0.0, high: float = 1.0) -> None:
+        """Let a crowd come whose rate is ``share`` of the usual one and whose journeys lie in [low, high)."""
+        self._wants[why] = share, low, high
+
+    def leave(self, why: object) -> None:
+        """Let the crowd go that came for a reason."""
+        self._wants.pop(why, None)
+
+    def step(self, begin: float, length: float) -> list[tuple[float, float]]:
+        """Arrivals in [begin, begin + length), sorted: seconds since the start, and a number that says the journey."""
+        arrivals = []
+        for share, low, high in self._wants.values():
+            mean = share * self._rate * length * daily(self._start + begin)
+            count = int(self._rng.poisson(mean))
+            times = begin + length * self._rng.random(count)
+            choices = low + (high - low) * self._rng.random(count)
+            arrivals += list(zip(times.tolist(), choices.tolist(), strict=True))
+        return sorted(arrivals)

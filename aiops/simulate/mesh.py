@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 LogStyle = Literal["plain", "json", "logfmt"]
-Runtime = Literal["jvm", "native", "database", "cache"]
+Severity = Literal["DEBUG", "INFO", "WARN", "ERROR"]
+Runtime = Literal["jvm", "native", "database", "cache", "external"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Log:
     """A log line at this point of an operation; ``{words}`` in the text name kinds of values (see ``text``)."""
 
     text: str
-    severity: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
+    severity: Severity = "INFO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ class Service:
     style
         How it writes its log lines.
     runtime
-        ``jvm`` and ``native`` services emit spans; ``database`` and ``cache`` only metrics and logs.
+        ``jvm`` and ``native`` services emit spans; ``database`` and ``cache`` only metrics and logs; ``external`` is
+        somebody else's and emits nothing: it is seen only in the spans of those who call it.
     """
 
     name: str
@@ -149,12 +151,16 @@ class Mesh:
     """A whole system: the first service is the gateway, where every request enters.
 
     ``nodes`` hosts carry the pods; ``hourly_job`` names a service that does something heavy for a minute each hour.
+    ``rich``: requests queue where a pod has more work than it can do, connections to databases come from pools, and
+    pools and disks are measured; without it the mesh is as the first version of the simulator was, byte for byte.
     """
 
     services: tuple[Service, ...]
     journeys: tuple[Journey, ...]
     nodes: int = 5
     hourly_job: str = ""
+    name: str = "shop"
+    rich: bool = False
     by_name: dict[str, Service] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -177,14 +183,7 @@ class Mesh:
 
     def edges(self) -> list[tuple[str, str]]:
         """Who calls whom, sorted and without repeats."""
-        return sorted(
-            {
-                (service.name, call.service)
-                for service in self.services
-                for operation in service.operations
-                for call in calls_of(operation.steps)
-            }
-        )
+        return sorted({(caller, call.service) for caller, call in all_calls(self)})
 
 
 def calls_of(steps: tuple[Step, ...]) -> Iterator[Call]:
@@ -200,6 +199,16 @@ def calls_of(steps: tuple[Step, ...]) -> Iterator[Call]:
             yield from calls_of(step.then + step.otherwise)
 
 
+def all_calls(mesh: Mesh) -> list[tuple[str, Call]]:
+    """Every call of the mesh with the name of its caller, in order of the description."""
+    return [
+        (service.name, call)
+        for service in mesh.services
+        for operation in service.operations
+        for call in calls_of(operation.steps)
+    ]
+
+
 @dataclass(slots=True)
 class Demand:
     """What one average request asks of the mesh.
@@ -210,10 +219,13 @@ class Demand:
         Expected visits of each (service, operation).
     cpu_ms
         Expected processor milliseconds of each service.
+    calls
+        Expected calls over each edge, as (caller, callee).
     """
 
     visits: dict[tuple[str, str], float] = field(default_factory=dict)
     cpu_ms: dict[str, float] = field(default_factory=dict)
+    calls: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def service_visits(self, service: str) -> float:
         """Expected visits of all operations of a service."""
@@ -233,10 +245,10 @@ def demand(mesh: Mesh) -> Demand:
         for step in steps:
             if isinstance(step, Work):
                 total.cpu_ms[service] += share * step.median_ms * step.cpu
-            elif isinstance(step, Call):
-                visit(step.service, step.operation, share)
-            elif isinstance(step, Parallel):
-                for call in step.calls:
+            elif isinstance(step, Call | Parallel):
+                for call in calls_of((step,)):
+                    edge = service, call.service
+                    total.calls[edge] = total.calls.get(edge, 0.0) + share
                     visit(call.service, call.operation, share)
             elif isinstance(step, Internal):
                 walk(service, step.steps, share)

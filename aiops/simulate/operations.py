@@ -44,11 +44,12 @@ class Endpoints:
 
 
 class Program:
-    """An operation ready to run."""
+    """An operation ready to run; ``before`` is what a fault lets it do in addition, first of all."""
 
     def __init__(self, service: Service, operation: Operation, kind: int, style: LogStyle, sources: Sources) -> None:
         self.name = operation.name
         self.steps: list[Step] = []
+        self.before: list[Step] = []
         self._sources = sources
         name = operation.name if operation.name.startswith(("GET", "POST")) else f"{service.name}/{operation.name}"
         method = {"rpc.method": operation.name} if name != operation.name else {"http.route": name.split()[1]}
@@ -86,6 +87,11 @@ class Program:
         span = next(self._sources.spans)
         visit = Visit(pod, trace, span, t)
         start = t
+        if pod.backlog:
+            t += pod.backlog
+        if self.before:
+            for step in self.before:
+                t = step.run(visit, t)
         steps = self.steps
         if pod.broken and (broken := pod.broken.get(self.name)) and next(self._sources.uniform) < broken.probability:
             steps = steps[: broken.at]
@@ -120,11 +126,13 @@ class Program:
         """Work on a statement: as ``serve``, but without telemetry of its own except for slow statements."""
         visit = Visit(pod, "", "", t)
         start = t
+        if pod.backlog:
+            t += pod.backlog
         for step in self.steps:
             t = step.run(visit, t)
         pod.answered += 1
         pod.bytes_in += 300.0
         pod.bytes_out += 1500.0
-        if t - start > SLOW_STATEMENT_S:
+        if t - start > SLOW_STATEMENT_S and pod.service.runtime != "external":
             self._slow.write(pod, t, (t - start) * 1000.0)
         return t

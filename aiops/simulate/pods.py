@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from aiops.simulate.hindrances import Pool
 from aiops.simulate.mesh import Service
 
 STEP = 5.0
@@ -20,6 +21,11 @@ LOAD_MEMORY_S = 30.0
 TARGET_UTILISATION = 0.25
 IDLE_UTILISATION = 0.06
 MAX_RHO = 0.96
+MAX_BACKLOG_S = 5.0
+"""Seconds of waiting beyond which a pod drops what comes: less than a patient caller waits (``calls.TIMEOUT_S``)."""
+
+FAIR_SHARE = 0.4
+"""Share of its processors that a scheduler leaves a process, however much others ask for."""
 DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """Bounds of the duration histogram, in seconds: those that the OpenTelemetry conventions advise."""
 
@@ -44,6 +50,10 @@ class Node:
         Added to every timestamp that is written on the host.
     stolen
         Share of the processors that other tenants take at the moment: it delays the pods and shows in no pod's metrics.
+    neighbour
+        Share that one noisy tenant takes beside that.
+    alive
+        Whether the host and its agent run.
     """
 
     name: str
@@ -53,6 +63,8 @@ class Node:
     utilisation: float = 0.1
     stolen: float = 0.0
     stolen_until: float = 0.0
+    neighbour: float = 0.0
+    alive: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +93,7 @@ class Pod:
     stretch: float = 1.0
     warm_at: float = -1.0
     job: float = 0.0
+    batch: float = 0.0
     broken: dict[str, BrokenPath] = field(default_factory=dict)
     pauses: list[tuple[float, float]] = field(default_factory=list)
     back_at: float = math.inf
@@ -95,6 +108,12 @@ class Pod:
     leaked: float = 0.0
     gc_seconds: float = 0.0
     gc_count: int = 0
+
+    # In a rich mesh: work that waits (seconds), connections, and how full the disk is (share).
+    queues: bool = False
+    backlog: float = 0.0
+    pools: dict[str, Pool] = field(default_factory=dict)
+    disk: float = 0.5
 
     # What it counts since it was born.
     answered: int = 0
@@ -120,6 +139,12 @@ class Pod:
             resident = 0.3
         return resident + self.heap + self.leaked
 
+    def pool(self, database: str) -> Pool:
+        """Its connections to a database."""
+        if database not in self.pools:
+            self.pools[database] = Pool()
+        return self.pools[database]
+
     def restart(self, now: float) -> None:
         """Begin a new process: everything counted starts at 0 and leaked memory is free again."""
         self.born = now
@@ -129,6 +154,8 @@ class Pod:
         self.gc_count = self.answered = self.refused = self.failed = 0
         self.buckets = [0] * len(self.buckets)
         self.pauses = []
+        self.backlog = 0.0
+        self.pools = {name: Pool() for name in self.pools}
         self.warm_at = now + WARM_UP_S
 
 
@@ -159,7 +186,7 @@ def update(pod: Pod, now: float, noise: Iterator[float], chance: Iterator[float]
     pod.cpu_ms = 0.0
     pod.pauses = [pause for pause in pod.pauses if pause[1] > now - 2.0 * STEP]
     if not pod.alive:
-        pod.utilisation = 0.0
+        pod.utilisation = pod.backlog = 0.0
         return []
 
     collections: list[tuple[float, float]] = []
@@ -180,9 +207,16 @@ def update(pod: Pod, now: float, noise: Iterator[float], chance: Iterator[float]
     total = IDLE_UTILISATION + pod.load / pod.cores + abs(pod.noise) + pod.job + hog + 0.55 * pressure
     if now < pod.warm_at:
         total += 0.25
-    pod.utilisation = min(1.0, total)
-    rho = min(MAX_RHO, total + pod.node.stolen)
+    pod.utilisation = min(1.0, total + pod.batch)
+    others = pod.node.stolen + pod.node.neighbour
+    rho = min(MAX_RHO, total + others)
     pod.slow = 1.0 / (1.0 - rho * rho)
+    if pod.queues:
+        asked = pod.load / pod.cores
+        room = max(FAIR_SHARE, 1.0 - (total - asked) - others)
+        pod.backlog = min(MAX_BACKLOG_S, max(0.0, pod.backlog + STEP * (asked - room)))
+        if pod.backlog:
+            pod.utilisation = 1.0
     return collections
 
 

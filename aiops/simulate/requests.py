@@ -7,11 +7,11 @@ timeout.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiops.simulate.calls import CallStep, ParallelStep
 from aiops.simulate.emission import CONSUMER, SERVER, LogSite
-from aiops.simulate.mesh import Call, Internal, Log, Mesh, Parallel, Refuse, Service, Work
+from aiops.simulate.mesh import Call, Internal, Log, Mesh, Parallel, Refuse, Service, Severity, Work
 from aiops.simulate.mesh import Step as Description
 from aiops.simulate.operations import Endpoints, Program, Sources
 from aiops.simulate.steps import ChanceStep, InternalStep, RefuseStep, Step, WorkStep
@@ -56,6 +56,23 @@ class Requests:
             pod = pods[int(next(self._sources.uniform) * len(pods))]
             program.serve(pod, t, next(self._sources.traces), "")
 
+    def programs(self, service: str) -> list[Program]:
+        """The operations of a service."""
+        return [program for (name, _), program in self._programs.items() if name == service]
+
+    def journey_range(self, operation: str) -> tuple[float, float]:
+        """The choices with which ``run`` makes a request for an entry operation."""
+        low = 0.0
+        for share, program in self._journeys:
+            if program.name == operation:
+                return low, share
+            low = share
+        raise ValueError(f"no journey enters by {operation!r}")
+
+    def log_sites(self, service: str, texts: Sequence[str], severity: Severity) -> list[Step]:
+        """Steps that write these lines in the way of a service."""
+        return [self._site(self._mesh.by_name[service], text, severity) for text in texts]
+
     def _program(self, service: str, name: str, queued: bool = False) -> Program:
         if (service, name) in self._programs:
             return self._programs[service, name]
@@ -90,11 +107,12 @@ class Requests:
             sources.uniform,
         )
 
-    def _site(self, owner: Service, text: str, severity: str) -> LogSite:
+    def _site(self, owner: Service, text: str, severity: Severity) -> LogSite:
         return LogSite(body_maker(text, severity, "handler", owner.style, self._sources.pools), severity)
 
     def _call(self, owner: Service, call: Call) -> CallStep:
         program = self._program(call.service, call.operation, call.queued)
         step = CallStep(owner, call, self._endpoints[call.service], program, self._sources)
+        step.pooled = self._mesh.rich and self._mesh.by_name[call.service].runtime == "database"
         self.calls.append(step)
         return step

@@ -18,13 +18,14 @@ from aiops.simulate.draws import VALUE_KINDS, Streams, hex_ids, normals, uniform
 from aiops.simulate.faults import Fault
 from aiops.simulate.injection import Injection
 from aiops.simulate.journal import Journal
-from aiops.simulate.load import Arrivals
+from aiops.simulate.load import Arrivals, Crowd
 from aiops.simulate.mesh import Mesh
 from aiops.simulate.operations import Sources
 from aiops.simulate.otlp import resource
 from aiops.simulate.pods import STEP, Pod, pause, update
 from aiops.simulate.requests import Requests
 from aiops.simulate.scrape import SCRAPE_EVERY_S, PodScrape, node_metrics
+from aiops.simulate.world import World
 
 STEAL_EVERY_S = 3 * 3600.0
 """Mean seconds between two times when other tenants of a host take some of its processors, for up to a minute."""
@@ -45,7 +46,7 @@ class Run:
     start_unix
         Unix seconds of time 0.
     faults, changes
-        What happens to it.
+        What happens to it, disturbances too.
     wrong_clock_ns
         Offset of one host's clock, 0 for none.
     """
@@ -89,10 +90,19 @@ class Run:
         quiet_pools = {kind: values(streams.generator(f"journal {kind}"), kind) for kind in sorted(VALUE_KINDS)}
         chance = uniforms(streams.generator("journal"))
         self._journal = Journal(mesh.services, quiet_pools, chance, mesh.hourly_job, start_unix)
-        self._injection = Injection(
-            mesh, self.cluster, self.requests, self._agenda, self._journal, streams.generator("injection")
-        )
         self._delivery = Delivery(self.cluster.nodes, streams.generator("delivery"))
+        self._crowd = Crowd(rate, start_unix, streams.generator("crowd"))
+        world = World(
+            mesh,
+            self.cluster,
+            self.requests,
+            self._agenda,
+            self._journal,
+            self._delivery,
+            self._crowd,
+            streams.generator("more faults"),
+        )
+        self._injection = Injection(world, streams.generator("injection"))
         self._noise = {
             (service.name, replica): (
                 normals(streams.generator(f"noise {service.name} {replica}")),
@@ -125,6 +135,8 @@ class Run:
                 self._journal.step(pods, begin)
                 for t in self._arrivals.step(begin, STEP):
                     self.requests.run(t, next(self._journeys))
+                for t, choice in self._crowd.step(begin, STEP):
+                    self.requests.run(t, choice)
                 self._carry(end)
                 self._scrape(pods, begin, end)
             yield end, list(self._delivery.flush(pods, end))
@@ -148,7 +160,7 @@ class Run:
                 node.stolen = 0.0
             used = sum(pod.utilisation * pod.cores for pod in self.cluster.pods() if pod.node is node)
             own = used / self.cluster.node_cores[node.name]
-            node.utilisation = min(1.0, 0.05 + abs(node.noise) + node.stolen + own)
+            node.utilisation = min(1.0, 0.05 + abs(node.noise) + node.stolen + own + node.neighbour)
 
     def _scrape(self, pods: list[Pod], begin: float, end: float) -> None:
         for name, replicas in self.cluster.replicas.items():
@@ -160,7 +172,7 @@ class Run:
                     self._delivery.metrics(pod.node, t, pod.resource, items)
         for node in self.cluster.nodes:
             t = _due(node.phase, begin)
-            if t < end:
+            if t < end and node.alive:
                 mine = [pod for pod in pods if pod.node is node]
                 total = sum(pod.service.memory_mb for pod in mine) or 1
                 memory = 0.2 + 0.5 * sum(pod.memory * pod.service.memory_mb for pod in mine if pod.alive) / total

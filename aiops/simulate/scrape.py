@@ -57,6 +57,8 @@ class PodScrape:
             gauge("container.network.transmit", "By/s", f'"asDouble":{sent:.6g}'),
             gauge("app.legacy_sessions", "{session}", '"asInt":"0"'),
         ]
+        if pod.queues:
+            metrics += _rich(pod, at, now)
         if pod.service.runtime == "database":
             metrics.append(total("postgresql.commits", "1", f'"asInt":"{pod.answered}"'))
             metrics.append(gauge("postgresql.backends", "1", f'"asInt":"{8 + waiting}"'))
@@ -83,6 +85,27 @@ class PodScrape:
             metrics.append(total("jvm.gc.duration", "s", f'"asDouble":{pod.gc_seconds:.6g}'))
             metrics.append(gauge("jvm.thread.count", "{thread}", f'"asInt":"{24 + 2 * waiting}"'))
         return metrics
+
+
+def _rich(pod: Pod, at: str, now: float) -> list[str]:
+    """What only a rich mesh measures: the disk of a database, the pools of connections of its callers."""
+    if pod.service.runtime == "database":
+        disk = f'{{{at},"asDouble":{pod.disk:.5g}}}'
+        return [f'{{"name":"container.filesystem.utilization","unit":"1","gauge":{{"dataPoints":[{disk}]}}}}']
+    used, waiting = [], []
+    for name, pool in sorted(pod.pools.items()):
+        of = f'{{"key":"db.client.connection.pool.name","value":{{"stringValue":"{name}"}}}}'
+        taken = pool.used(now)
+        for state, count in (("used", taken), ("idle", pool.size - taken)):
+            about = f'{of},{{"key":"db.client.connection.state","value":{{"stringValue":"{state}"}}}}'
+            used.append(f'{{{at},"asInt":"{count}","attributes":[{about}]}}')
+        waiting.append(f'{{{at},"asInt":"{pool.waiting(now)}","attributes":[{of}]}}')
+    if not used:
+        return []
+    return [
+        f'{{"name":"db.client.connection.{name}","unit":"{unit}","gauge":{{"dataPoints":[{",".join(points)}]}}}}'
+        for name, unit, points in (("count", "{connection}", used), ("pending_requests", "{request}", waiting))
+    ]
 
 
 def node_metrics(node: Node, start_ns: int, now: float, memory: float) -> list[str]:

@@ -16,17 +16,20 @@ Examples
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
-from aiops.simulate.changes import ChangePlan, first_version, plan_changes
-from aiops.simulate.cluster import pod_name
+from aiops.simulate.changes import plan_changes
+from aiops.simulate.cluster import Cluster
+from aiops.simulate.disturbances import plan_disturbances
 from aiops.simulate.draws import Streams
-from aiops.simulate.faults import KINDS, Fault, checked, plan
-from aiops.simulate.injection import LOST_PODS_REPLICA
-from aiops.simulate.mesh import Mesh
+from aiops.simulate.faults import Fault, checked, plan
+from aiops.simulate.kinds import ALL_KINDS, DISTURBANCES, KINDS, ON_HOSTS, targets
+from aiops.simulate.mesh import Mesh, demand
+from aiops.simulate.meshes import mesh_named
 from aiops.simulate.pods import STEP
 from aiops.simulate.run import Run
-from aiops.simulate.shop import web_shop
+from aiops.simulate.truth import Hosts, Plan, decoy_rows, fault_rows, touched
 
 START_UNIX = 1_740_988_800
 """2025-03-03T08:00:00Z, a Monday: the default start."""
@@ -48,8 +51,9 @@ class Simulation:
     hours
         Length.
     faults
-        ``auto``: drawn from the seed, every kind once before any comes again; a sequence of kinds: drawn from those; a
-        sequence of ``Fault``: exactly those; None: none.
+        ``auto``: drawn from the seed out of ``kinds.KINDS``, every kind once before any comes again; ``all``: likewise out
+        of every kind that can hit this mesh; a sequence of kinds: drawn from those; a sequence of ``Fault``: exactly
+        those; None: none.
     rate
         Mean requests per second over a day.
     start_unix
@@ -68,14 +72,19 @@ class Simulation:
     environment
         ``deployment.environment.name`` of everything.
     mesh
-        What is simulated; the default is ``shop.web_shop()``.
+        What is simulated: a description, or one of ``meshes.MESHES``, which the seed then varies.  It is made rich where
+        other faults than ``kinds.KINDS`` or disturbances are asked for.
+    disturbances
+        What happens beside the faults and must not be blamed: ``all``, kinds, or exactly those; None: nothing.
+    day
+        Name of the day in the truth; the default names the seed.
     """
 
     def __init__(
         self,
         seed: int,
         hours: float,
-        faults: Literal["auto"] | Sequence[Fault] | Sequence[str] | None = "auto",
+        faults: Literal["auto", "all"] | Sequence[Fault] | Sequence[str] | None = "auto",
         *,
         rate: float = 2.0,
         start_unix: float = START_UNIX,
@@ -86,29 +95,49 @@ class Simulation:
         change_spacing_s: float = 2400.0,
         weekly: bool = False,
         environment: str = "production",
-        mesh: Mesh | None = None,
+        mesh: Mesh | str = "shop",
+        disturbances: Literal["all"] | Sequence[Fault] | Sequence[str] | None = None,
+        day: str = "",
     ) -> None:
         if not 0.0 < hours <= 24 * 366:
             raise ValueError(f"hours is {hours}: it must be above 0 and at most {24 * 366}")
         if not 0.0 < rate <= 1000.0:
             raise ValueError(f"rate is {rate}: it must be above 0 and at most 1000 requests per second")
-        self.mesh = mesh or web_shop()
+        self._streams = Streams(seed)
+        self.mesh = mesh_named(mesh, self._streams.generator("mesh")) if isinstance(mesh, str) else mesh
         self.seed = seed
+        self._day = day or f"simulated-{seed}"
         self.rate = rate
         self.environment = environment
         self.seconds = hours * 3600.0 // STEP * STEP
         self.start_unix = int(start_unix // STEP * STEP)
         self._weekly = weekly
-        self._streams = Streams(seed)
         self._warmup_s = warmup_s
         self._spacing_s = spacing_s
         clock = self._streams.generator("wrong clock")
         drawn = _WRONG_CLOCKS_NS[int(clock.integers(len(_WRONG_CLOCKS_NS)))]
         self.wrong_clock_ns = drawn * wrong_clock if isinstance(wrong_clock, bool) else int(wrong_clock * 10**9)
         self.faults = [] if fault_free or faults is None else self._faults(faults)
-        self._changes = plan_changes(
-            self.mesh, self._streams.generator("changes"), self.faults, self.seconds, change_spacing_s
+        self.disturbances = [] if disturbances is None else self._disturbances(disturbances)
+        if any(one.kind not in KINDS for one in self.faults + self.disturbances):
+            self.mesh = replace(self.mesh, rich=True)
+        hosts = self._hosts() if any(one.kind in ON_HOSTS for one in self.faults + self.disturbances) else {}
+        self.faults = [self._placed(fault, hosts) for fault in self.faults]
+        self.disturbances = [self._placed(one, hosts) for one in self.disturbances]
+        changes = plan_changes(
+            self.mesh,
+            self._streams.generator("changes"),
+            self.faults,
+            self.seconds,
+            change_spacing_s,
+            self.disturbances,
+            lambda fault: touched(self.mesh, fault, hosts) if fault.host else {fault.service, *fault.others},
         )
+        self._plan = Plan(self.mesh, seed, self.start_unix, environment, self.faults, self.disturbances, changes, hosts)
+
+    def kinds(self) -> list[str]:
+        """The kinds of fault that can hit this mesh."""
+        return [kind for kind in ALL_KINDS if targets(self.mesh, kind, self.rate)]
 
     def plan(self, kinds: Sequence[str] = KINDS) -> list[Fault]:
         """The faults that the seed draws from some kinds, in order of time."""
@@ -123,13 +152,17 @@ class Simulation:
         )
 
     def truth(self) -> dict[str, Any]:
-        """What was injected, in the form of ``truth.json``; ``pod`` is empty where a fault hits every replica."""
+        """What was injected, in the form of ``truth.json`` (see ``truth``)."""
+        faults = fault_rows(self._plan)
         return {
             "environment": self.environment,
-            "day": f"simulated-{self.seed}",
+            "day": self._day,
             "seed": self.seed,
             "wrong_clock_offset_s": self.wrong_clock_ns // 10**9,
-            "faults": [self._truth(fault) for fault in self.faults],
+            "faults": faults,
+            "mesh": self.mesh.name,
+            "expected_incidents": len({row["incident_group"] for row in faults}),
+            "decoys": decoy_rows(self._plan),
         }
 
     def context(self) -> dict[str, Any]:
@@ -143,7 +176,7 @@ class Simulation:
 
     def changes(self) -> list[dict[str, str | None]]:
         """Every change, harmless or not, in order of time."""
-        return [change.row(self.seed, self.start_unix * 10**9, self.environment) for change in self._changes]
+        return [change.row(self.seed, self.start_unix * 10**9, self.environment) for change in self._plan.changes]
 
     def batches(self) -> Iterator[tuple[Signal, bytes]]:
         """Run the mesh; yields a signal and one line of JSON, without its end, in order of arrival."""
@@ -166,17 +199,19 @@ class Simulation:
             self.rate,
             self.start_unix,
             self.environment,
-            self.faults,
-            self._changes,
+            [*self.faults, *self.disturbances],
+            self._plan.changes,
             self.wrong_clock_ns,
             self._weekly,
         )
 
-    def _faults(self, faults: Literal["auto"] | Sequence[Fault] | Sequence[str]) -> list[Fault]:
+    def _faults(self, faults: Literal["auto", "all"] | Sequence[Fault] | Sequence[str]) -> list[Fault]:
         if faults == "auto":
             return self.plan()
+        if faults == "all":
+            return self.plan(self.kinds())
         if isinstance(faults, str):
-            raise ValueError(f"faults is {faults!r}: it is 'auto', None, a list of kinds or a list of Fault")
+            raise ValueError(f"faults is {faults!r}: it is 'auto', 'all', None, a list of kinds or a list of Fault")
         kinds = [fault for fault in faults if isinstance(fault, str)]
         given = [fault for fault in faults if isinstance(fault, Fault)]
         if kinds and given:
@@ -185,38 +220,27 @@ class Simulation:
             return self.plan(kinds)
         return sorted((checked(self.mesh, fault) for fault in given), key=lambda fault: fault.start)
 
-    def _truth(self, fault: Fault) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "time_unix": self.start_unix + int(fault.start),
-            "duration_s": int(fault.duration),
-            "service": fault.service,
-            "pod": "",
-            "kind": fault.kind,
-            "strength": round(fault.strength, 4),
-        }
-        if fault.kind == "lost_pod":
-            row["pod"] = self._pod_of(fault, fault.start)
-        if fault.caller:
-            row["caller"] = fault.caller
-        if fault.operation:
-            row["operation"] = fault.operation
-        if fault.kind == "bad_deploy":
-            change = next(change for change in self._changes if change.fault is fault)
-            row["change_id"] = change.row(self.seed, self.start_unix * 10**9, self.environment)["change_id"]
-            row["mode"] = fault.mode
-            if fault.replicas:
-                row["pod"] = self._pod_of(fault, fault.start + STEP)
-        return row
+    def _disturbances(self, wanted: Literal["all"] | Sequence[Fault] | Sequence[str]) -> list[Fault]:
+        given = [one for one in wanted if isinstance(one, Fault)]
+        if given:
+            return sorted((checked(self.mesh, one) for one in given), key=lambda one: one.start)
+        kinds = DISTURBANCES if wanted == "all" else [one for one in wanted if isinstance(one, str)]
+        rng = self._streams.generator("disturbances")
+        return plan_disturbances(self.mesh, rng, self.seconds, self.rate, kinds, self.faults)
 
-    def _pod_of(self, fault: Fault, t: float) -> str:
-        """Name of the fault's first replica at ``t``, from the changes and losses before."""
-        history: list[tuple[float, ChangePlan | Fault]] = [
-            (change.swap_at, change)
-            for change in self._changes
-            if change.service == fault.service and change.swap_at is not None and LOST_PODS_REPLICA in change.replicas
-        ]
-        history += [(f.end, f) for f in self.faults if f.kind == "lost_pod" and f.service == fault.service]
-        before = [event for at, event in sorted(history, key=lambda entry: entry[0]) if at < t]
-        deployed = [event for event in before if isinstance(event, ChangePlan)]
-        version = deployed[-1].version_to if deployed else first_version(fault.service)
-        return pod_name(self.seed, fault.service, version, LOST_PODS_REPLICA, len(before))
+    def _hosts(self) -> Hosts:
+        """On which hosts the replicas of every service will run: where they are when the run begins."""
+        start_ns = self.start_unix * 10**9
+        places = self._streams.generator("cluster")
+        cluster = Cluster(self.mesh, self.seed, places, self.rate, start_ns, self.environment, self.wrong_clock_ns)
+        return {name: tuple(pod.node.name for pod in pods) for name, pods in cluster.replicas.items()}
+
+    def _placed(self, fault: Fault, hosts: Hosts) -> Fault:
+        """A fault of a host with its host: that of the service, which then gives way to whom the host hurts most."""
+        if fault.kind not in ON_HOSTS or fault.host:
+            return fault
+        host = hosts[fault.service][0]
+        visits = demand(self.mesh)
+        share = {name: places.count(host) / len(places) for name, places in hosts.items()}
+        worst = max(hosts, key=lambda name: (share[name], visits.service_visits(name)))
+        return replace(fault, host=host, service=worst)
