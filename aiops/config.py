@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 import msgspec
 
 from aiops.causes.rank import Weights
+from aiops.detect.rules import DetectConfig
 from aiops.identity import DEFAULT_KEY
 from aiops.incidents.lifecycle import Policy
 from aiops.signals import SECOND
@@ -27,6 +28,8 @@ class EngineConfig:
         When incidents open and close.
     weights : Weights
         How evidence adds up to a cause.
+    detect : DetectConfig
+        What detection is told of signals.
     drain : int
         Ns of event time that go on after the end of a recording, so that what is open can close.
     """
@@ -36,6 +39,7 @@ class EngineConfig:
     identity_key: int = DEFAULT_KEY
     policy: Policy = field(default_factory=Policy)
     weights: Weights = field(default_factory=Weights)
+    detect: DetectConfig = field(default_factory=DetectConfig)
     drain: int = 600 * SECOND
 
     def digest(self) -> str:

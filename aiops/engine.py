@@ -54,7 +54,7 @@ class Engine:
             for s in telemetry
         }
         self.assemble = Assemble(TRACES, traced, self.config.tenant) if traced else None
-        self.detect = Detect(windows, self.config.tenant)
+        self.detect = Detect(windows, self.config.tenant, self.config.detect)
         changes = sorted(s for s, signal in sources.items() if signal == "changes")
         self.respond = Respond(
             [DETECT, *changes], self.config.policy, self.config.weights, self.config.digest(), self.config.tenant

@@ -23,6 +23,7 @@ from aiops.times import unix_ns as unix_ns
 AnomalyState = Literal["open", "update", "closed"]
 AnomalyKind = Literal["metric", "log", "latency", "error", "traffic", "edge", "heartbeat", "external", "forecast"]
 Direction = Literal["up", "down", "none"]
+Tier = Literal["light", "full"]
 IncidentState = Literal["open", "acknowledged", "resolved", "merged"]
 Severity = Literal["critical", "high", "medium", "low", "info"]
 CauseKind = Literal["resource", "network", "code", "dependency", "change", "external", "unknown"]
@@ -56,7 +57,10 @@ class Anomaly(PublicRecord, frozen=True, kw_only=True):
 
     ``score`` is -log10 of a calibrated tail probability, the same meaning for every detector; ``observed``,
     ``expected``, ``lower`` and ``upper`` are in the unit of the signal, null where the detector has none.  ``peer`` is
-    the other service of an edge.  Consumers upsert by ``anomaly_id`` and keep the greatest ``version``.
+    the other service of an edge.  ``one_in``: in about how many points or windows of the signal a score like this comes
+    once.  Of metrics, ``term`` is what of the detector spoke, ``learned`` the share of what it needs to know of the series, and
+    ``tier`` whether the bank judges the series or its level alone.  Consumers upsert by ``anomaly_id`` and keep the
+    greatest ``version``.
     """
 
     anomaly_id: str
@@ -82,6 +86,10 @@ class Anomaly(PublicRecord, frozen=True, kw_only=True):
     statement: str
     exemplars: Exemplars = Exemplars()
     attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    one_in: float | None = None
+    term: str | None = None
+    learned: Probability | None = None
+    tier: Tier | None = None
 
     def __post_init__(self) -> None:
         finite("anomaly score", self.score)

@@ -95,7 +95,7 @@ def _role(settings: Settings, role: str, group: str, health: Health) -> Any:
         )
     make: Callable[[int], Any] = {
         "assemble": lambda p: AssembleTask(p, layout),
-        "detect": lambda p: DetectTask(p, layout),
+        "detect": lambda p: DetectTask(p, layout, settings.engine_config()),
         "respond": lambda p: RespondTask(p, layout, settings.engine_config()),
     }[role]
     topic = {"assemble": "traces", "detect": "signals", "respond": "findings"}[role]

@@ -17,6 +17,8 @@ import msgspec
 
 from aiops.causes.rank import Weights
 from aiops.config import EngineConfig
+from aiops.detect.rules import DetectConfig
+from aiops.detect.rules import problems as detect_problems
 from aiops.errors import UserError
 from aiops.identity import DEFAULT_KEY
 from aiops.incidents.lifecycle import Policy
@@ -237,6 +239,7 @@ class Settings(Section, frozen=True):
     clocks: Clocks = Clocks()
     snapshots: Snapshots = Snapshots()
     engine: Engine = msgspec.field(default_factory=Engine)
+    detect: DetectConfig = DetectConfig()
     http: Http = Http()
     logging: Logging = Logging()
 
@@ -275,8 +278,9 @@ class Settings(Section, frozen=True):
         """Configuration of the engine itself."""
         e = self.engine
         return EngineConfig(
-            tenant=self.tenant, identity_key=self.identity_key, policy=e.policy, weights=e.weights, drain=e.drain
-        )
+            tenant=self.tenant, identity_key=self.identity_key, policy=e.policy, weights=e.weights, detect=self.detect,
+            drain=e.drain,
+        )  # fmt: skip
 
     def consumer_properties(self, group: str) -> dict[str, str]:
         """Properties of a consumer of consumer group `group`."""
@@ -347,7 +351,7 @@ def _problems(settings: Settings) -> list[str]:
         found.append("snapshots.replay_limit: 0s is too short")
     retention = settings.topics.retention
     found += [f"topics.retention.{n}: at least 1h" for n in Retention.__struct_fields__ if getattr(retention, n) < HOUR]
-    return found + _engine_problems(settings.engine)
+    return found + _engine_problems(settings.engine) + detect_problems(settings.detect)
 
 
 def _engine_problems(engine: Engine) -> list[str]:

@@ -59,10 +59,10 @@ class _Reader:
                 key: self.value(below, fields[key], _join(path, key))
                 for key, below in self.entries(node, path, list(fields))
             }
-        if get_origin(kind) is list:
+        if get_origin(kind) in (list, tuple):
             if not isinstance(node, yaml.SequenceNode):
                 return self.problem(node, path, "a list is expected")
-            (inner,) = get_args(kind)
+            inner = get_args(kind)[0]
             return [self.value(below, inner, f"{path}[{i}]") for i, below in enumerate(node.value)]
         if get_origin(kind) is dict:
             found = {}

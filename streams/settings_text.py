@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 import yaml
 
 from streams import durations, settings_clients
-from streams.settings import RawTopic, Settings
+from streams.settings import Settings
 from streams.settings_file import NEVER, fields_of, unpacked
 
 # The engine's own policies are documented for its readers; this says the same to those who write a configuration.
@@ -77,8 +77,12 @@ def _plain(value: Any, wanted: Any) -> Any:
     if meant is not None:
         return durations.text(value) if meant == "duration" else settings_clients.REDACTED
     if fields := fields_of(kind):
-        return {name: _plain(getattr(value, name), below) for name, below in fields.items()}
-    if isinstance(value, list):
+        return {
+            name: _plain(getattr(value, name), below)
+            for name, below in fields.items()
+            if getattr(value, name) is not None or unpacked(below)[1] is not None  # what nobody answered has no text
+        }
+    if isinstance(value, list | tuple):
         return [_plain(item, type(item)) for item in value]
     if isinstance(value, Mapping):
         return settings_clients.redacted(value)
@@ -103,8 +107,8 @@ def _rows(section: Any, path: str) -> Iterator[tuple[str, str, str, str]]:
             continue
         unit, text = said[name]
         yield full, unit, _default(section, name, meant), text
-        if name == "raw" and not path:
-            yield from _rows(RawTopic, "raw[]")
+        if get_origin(kind) in (list, tuple) and fields_of(item := get_args(kind)[0]):
+            yield from _rows(item, f"{full}[]")
 
 
 def _default(section: Any, name: str, meant: str | None) -> str:
@@ -117,12 +121,12 @@ def _default(section: Any, name: str, meant: str | None) -> str:
             value = field.default_factory()
         if field.required:
             return "required"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple) and value:
         return ", ".join(f"`{raw.topic}`" for raw in value)
-    if value == {}:
+    if value in ({}, []) or value == ():
         return "none"
     if value is None:
-        return NEVER
+        return NEVER if meant is not None else "none"
     if meant == "duration":
         return f"`{durations.text(value)}`"
     return f"`{value:#x}`" if meant == "key" else f"`{value}`"

@@ -184,7 +184,7 @@ def test_the_bytes_of_an_anomaly_never_change():
         b'"2023-11-14T22:13:20.000Z","end":"2023-11-14T22:14:02.000000001Z"},"observed":0.12,"expected":0.004,'
         b'"lower":0.0,"upper":0.01,"direction":"up","score":6.1,"detector":"robust","detector_version":"3",'
         b'"statement":"12 % of calls to payment fail (expected 0.4 %)","exemplars":{"logs":[],"trace_ids":[]},'
-        b'"attributes":{"a":"1","b":"2"}}'
+        b'"attributes":{"a":"1","b":"2"},"one_in":null,"term":null,"learned":null,"tier":null}'
     )
 
 

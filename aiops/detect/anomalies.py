@@ -5,12 +5,15 @@ Identity is content: series, detector and the time of opening.  What is over is 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from aiops.records import Anomaly, AnomalyState, Exemplars, Window, anomaly_id, rfc3339
+from aiops.detect.explain import once_in
+from aiops.detect.gates import BAR
+from aiops.records import Anomaly, AnomalyState, Exemplars, Tier, Window, anomaly_id, rfc3339
 from aiops.signals import SECOND, WINDOW, ServiceKey
 
 OPEN = 4.0  # score that opens an anomaly
@@ -41,6 +44,11 @@ class Candidate:
     logs: tuple[str, ...] = ()
     attributes: dict[str, str] = field(default_factory=dict)
     series: str = ""  # identity of the signal where its name is not
+    bar: float = OPEN  # score that opens an anomaly of it
+    gate: str = ""  # why it opens none whatever its score
+    term: str | None = None
+    learned: float | None = None
+    tier: Tier | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -49,11 +57,21 @@ class Candidate:
 
 
 class Tracker:
-    """State of the anomalies of one partition."""
+    """State of the anomalies of one partition.
+
+    Attributes
+    ----------
+    refused : int
+        Anomalies that were not opened because too many are open, since the process began.
+    held_back : Counter
+        Deviations that scored enough and were held back by a gate, by its reason, each once.
+    """
 
     def __init__(self, version: str) -> None:
         self.version = version
         self.refused = 0
+        self.held_back: Counter[str] = Counter()
+        self._held: dict[tuple[str, ...], str] = {}  # by which gate a signal was held back last
         self._since: dict[tuple[str, ...], int] = {}  # not open yet: when the score became interesting
         self._open: dict[tuple[str, ...], dict[str, Any]] = {}
 
@@ -67,11 +85,12 @@ class Tracker:
         found = {c.key: c for c in sorted(candidates, key=lambda c: (c.key, c.score))}
         out: list[tuple[tuple[str, ...], Anomaly]] = []
         self._since = {key: since for key, since in self._since.items() if key in found}
+        self._held = {key: gate for key, gate in self._held.items() if key in found}
         for key, candidate in found.items():
             state = self._open.get(key)
             if state is None:
                 since = self._since.setdefault(key, candidate.onset if candidate.onset is not None else now - WINDOW)
-                if candidate.score < OPEN:
+                if self._holds_back(key, candidate):
                     continue
                 if len(self._open) >= MAX_OPEN:
                     self.refused += 1
@@ -80,6 +99,7 @@ class Tracker:
                 identity = anomaly_id(*candidate.service, name, candidate.detector, now)
                 state = self._open[key] = {"id": identity, "version": 1, "onset": since, "sent": now, "quiet": -1}
                 del self._since[key]
+                self._held.pop(key, None)
                 out.append((key, self._record(state, candidate, "open", now)))
             else:
                 state["quiet"] = -1
@@ -98,6 +118,16 @@ class Tracker:
                 out.append((key, self._closed(state, now)))
         return [anomaly for _, anomaly in sorted(out, key=lambda pair: pair[0])]
 
+    def _holds_back(self, key: tuple[str, ...], candidate: Candidate) -> bool:
+        """Does the candidate not open an anomaly?"""
+        if candidate.score < min(candidate.bar, OPEN):
+            return True
+        gate = candidate.gate or (BAR if candidate.score < candidate.bar else "")
+        if gate and self._held.get(key) != gate:
+            self._held[key] = gate
+            self.held_back[gate] += 1
+        return bool(gate)
+
     def _record(self, state: dict[str, Any], c: Candidate, what: AnomalyState, now: int) -> Anomaly:
         fields: dict[str, Any] = {
             "anomaly_id": state["id"], "tenant": c.service.tenant, "environment": c.service.environment,
@@ -105,7 +135,8 @@ class Tracker:
             "onset": rfc3339(state["onset"]), "observed": c.observed, "expected": c.expected, "lower": c.lower,
             "upper": c.upper, "direction": c.direction, "score": round(c.score, 3), "detector": c.detector,
             "detector_version": self.version, "statement": c.statement, "exemplars": Exemplars(logs=c.logs),
-            "attributes": dict(sorted(c.attributes.items())),
+            "attributes": dict(sorted(c.attributes.items())), "one_in": once_in(c.score), "term": c.term, "learned": c.learned,
+            "tier": c.tier,
         }  # fmt: skip
         anomaly = Anomaly(
             **fields, version=state["version"], state=what, window=Window(start=rfc3339(now - WINDOW), end=rfc3339(now))
@@ -121,9 +152,13 @@ class Tracker:
     def state(self) -> dict[str, Any]:
         """For a snapshot."""
         open_ = [[list(k), {**s, "last": msgspec.to_builtins(s["last"])}] for k, s in self._open.items()]
-        return {"since": [[list(k), v] for k, v in self._since.items()], "open": open_}
+        return {
+            "since": [[list(k), v] for k, v in self._since.items()], "open": open_,
+            "held": [[list(k), v] for k, v in self._held.items()],
+        }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot."""
         self._since = {tuple(k): v for k, v in state["since"]}
+        self._held = {tuple(k): v for k, v in state["held"]}
         self._open = {tuple(k): {**s, "last": msgspec.convert(s["last"], Anomaly)} for k, s in state["open"]}

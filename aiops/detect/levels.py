@@ -29,12 +29,12 @@ PERSIST = 50 * SECOND  # a deviation counts when it has lasted so long: one odd 
 HISTORY = 8  # newest scores kept
 OLD = 300 * SECOND  # a series that has deviated for so long is at a new level: no evidence of anything that happens now
 LEAST = 2  # learned values before anything is judged
-FEW = 10  # learned values up to which the spread is guessed generously
-RELATIVE, RELATIVE_FEW, ABSOLUTE = (
-    0.05,
-    0.25,
-    1e-6,
-)  # floors of the spread: of the level, of the level with few values, in all
+FEW = 10  # learned values up to which the spread is lent by siblings, or guessed generously
+FEW_TAILS = 32  # deviations up to which the own tail is not believed to be smaller than the siblings'
+LARGEST = 3e38  # of a deviation in a tail
+RELATIVE = 0.05  # floor of the spread, as a share of the level
+RELATIVE_FEW = 0.25  # the same of a series that has learned few values and has no siblings
+ABSOLUTE = 1e-6  # floor of the spread in any case
 OWN_FLOOR = 3.0
 WIDEST = 10.0  # how many times the own tail a deviation may count when it is learned
 CONSTANT_CAP = 2.0  # a series that was constant ever since may change once without being news
@@ -44,43 +44,56 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 
-class Levels:
-    """State of all series of a partition, as arrays by series code."""
+# What one point touches first, side by side: a series in random order costs a few cache lines, not one a field.
+HEAD = np.dtype(
+    [
+        ("learned", np.int64),  # when the last value was learned, -1 = never
+        ("deviates", np.int64),  # since when the scores have been beyond 2, -1 = they are not
+        ("own", np.float64),
+        ("widest", np.float64),  # greatest deviation since one was last handed to the tail
+        ("cadence", np.float64),  # ns between points, smoothed
+        ("value", np.float64),  # newest value, and what was expected of it
+        ("expected", np.float64),
+        ("spread", np.float64),  # the deviation that would score 2
+        ("count", np.int32),  # values learned so far
+        ("tails", np.int32),  # deviations handed to the tail so far
+        ("lent_spread", np.float32),  # share of the level that siblings call usual, 0 = there are none
+        ("lent_own", np.float32),  # and their own tail
+        ("changes", np.int64),  # learned values that differed from the one before, up to CHANGES
+    ]
+)
 
+
+class Levels:
+    """State of all series of a partition, as arrays by series code: 1,316 bytes each.
+
+    Attributes
+    ----------
+    head : HEAD array
+    ring : float64 array, shape (series, RING)
+        Learned values, in a circle.
+    order : uint8 array, shape (series, RING)
+        Places in the circle, by ascending value.
+    tail : uint16 array, shape (series, TAIL)
+        Past deviations, in a circle: the upper half of a float32, three significant digits.
+    score, time : float64, int64 arrays, shape (series, HISTORY)
+        Signed scores of the newest points and their times (Unix ns), oldest first.
+    """
+
+    head: NDArray[np.void]
     ring: F64
-    ordered: F64
-    count: I64
-    learned: I64
-    changes: I64
-    tail: NDArray[np.float32]
-    tails: I64
-    own: F64
-    widest: F64
+    order: NDArray[np.uint8]
+    tail: NDArray[np.uint16]
     score: F64
     time: I64
-    deviates: I64
-    cadence: F64
-    value: F64
-    expected: F64
-    spread: F64
 
-    _FIELDS: tuple[tuple[str, Any, tuple[int, ...], float], ...] = (
-        ("ring", np.float64, (RING,), 0.0),  # learned values, in a circle
-        ("ordered", np.float64, (RING,), 0.0),  # the same, ascending
-        ("count", np.int64, (), 0),  # values learned so far
-        ("learned", np.int64, (), -1),  # when the last one was
-        ("changes", np.int64, (), 0),  # learned values that differed from the one before, up to CHANGES
-        ("tail", np.float32, (TAIL,), 0.0),  # past deviations, in a circle
-        ("tails", np.int64, (), 0),
-        ("own", np.float64, (), OWN_FLOOR),
-        ("widest", np.float64, (), 0.0),  # greatest deviation since one was last handed to the tail
-        ("score", np.float64, (HISTORY,), 0.0),  # signed scores of the newest points, oldest first
+    _FIELDS: tuple[tuple[str, Any, tuple[int, ...], Any], ...] = (
+        ("head", HEAD, (), (-1, -1, OWN_FLOOR, 0.0, 60e9, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0)),
+        ("ring", np.float64, (RING,), 0.0),
+        ("order", np.uint8, (RING,), 0),
+        ("tail", np.uint16, (TAIL,), 0),
+        ("score", np.float64, (HISTORY,), 0.0),
         ("time", np.int64, (HISTORY,), -1),
-        ("deviates", np.int64, (), -1),  # since when the scores have been beyond 2, -1 = they are not
-        ("cadence", np.float64, (), 60e9),  # ns between points, smoothed
-        ("value", np.float64, (), 0.0),  # newest value, and what was expected of it
-        ("expected", np.float64, (), 0.0),
-        ("spread", np.float64, (), 0.0),  # the deviation that would score 2
     )
 
     def __init__(self, suspicion: Suspicion) -> None:
@@ -89,14 +102,27 @@ class Levels:
         self._pending: deque[tuple[int, I64, F64]] = deque()
         self.owner: NDArray[np.int32] = np.zeros(64, np.int32)
         for name, dtype, shape, empty in self._FIELDS:
-            setattr(self, name, np.full((64, *shape), empty, dtype))
+            setattr(self, name, _filled(64, dtype, shape, empty))
 
-    def grow(self, owners: list[int]) -> None:
-        """Add series; `owners` are their subjects."""
+    def grow(self, owners: list[int], lent: tuple[F64, F64] | None = None) -> None:
+        """Add series.
+
+        Parameters
+        ----------
+        owners : list of int
+            Their subjects.
+        lent : two float64 arrays, shape (len(owners),), optional
+            What siblings know, 0 where there are none: the share of its level that a value usually deviates, and their own
+            tail.  It serves until a series has learned ``FEW`` values and ``FEW_TAILS`` deviations.
+        """
         start, self.size = self.size, self.size + len(owners)
         if self.size > len(self.owner):
             self._resize(2 * self.size)
         self.owner[start : self.size] = owners
+        if lent is not None and len(owners):
+            new = self.head[start : self.size]
+            new["lent_spread"], new["lent_own"] = lent
+            new["own"] = np.maximum(OWN_FLOOR, lent[1])
 
     def _resize(self, room: int) -> None:
         old = self.owner
@@ -104,7 +130,7 @@ class Levels:
         self.owner[: len(old)] = old
         for name, dtype, shape, empty in self._FIELDS:
             array = getattr(self, name)
-            new = np.full((room, *shape), empty, dtype)
+            new = _filled(room, dtype, shape, empty)
             new[: len(array)] = array
             setattr(self, name, new)
 
@@ -114,8 +140,10 @@ class Levels:
         if series.all:
             return
         self.owner = refitted(self.owner[: self.size], series, 0)
-        for name, _, _, empty in self._FIELDS:  # one at a time: a whole copy of all would be the peak of memory
-            setattr(self, name, refitted(getattr(self, name)[: self.size], series, empty))
+        for name, dtype, shape, empty in self._FIELDS:  # one at a time: a whole copy of all would be the peak of memory
+            kept = _filled(max(64, len(series.rows)), dtype, shape, empty)
+            kept[: len(series.rows)] = getattr(self, name)[series.rows]
+            setattr(self, name, kept)
         self.size = len(series.rows)
         for k, (at, some, deviation) in enumerate(self._pending):
             new = series.code[some]
@@ -125,13 +153,12 @@ class Levels:
         """Take in one value of each series at its event time (Unix ns); score first, learn after."""
         if not len(series):
             return
-        value = value + 0.0  # one zero: the sign of one in an ordered circle would tell a restart
+        value = value + 0.0  # one zero: the sign of one in a circle would tell a restart
         suspect = self._suspicion.at(int(time.max()))
         handed = np.full(len(series), np.nan)
         _add(
-            series, time, value, suspect[self.owner[series]], handed, self.ring, self.ordered, self.count, self.learned,
-            self.changes, self.own, self.widest, self.score, self.time, self.deviates, self.cadence, self.value,
-            self.expected, self.spread,
+            series, time, value, suspect[self.owner[series]], handed, self.head, self.ring, self.order, self.score,
+            self.time,
         )  # fmt: skip
         some = np.flatnonzero(~np.isnan(handed))
         if len(some):
@@ -142,7 +169,7 @@ class Levels:
         while self._pending and self._pending[0][0] < now - ADMIT:
             at, series, deviation = self._pending.popleft()
             ok = ~self._suspicion.at(at)[self.owner[series]]
-            _admit(series[ok], deviation[ok], self.tail, self.tails, self.own)
+            _admit(series[ok], _halved(deviation[ok]), self.head, self.tail)
 
     def evidence(self, now: int) -> F64:
         """Signed score of every series at event time `now`: the least of its newest points that span ``PERSIST``.
@@ -150,16 +177,22 @@ class Levels:
         0 where those points do not agree in sign, where there is no news, and where the level is an old one by now.
         """
         out: F64 = np.zeros(self.size)
-        _evidence(now, out, self.score, self.time, self.deviates, self.cadence)
+        _evidence(now, out, self.head, self.score, self.time)
+        return out
+
+    def learned(self, series: slice = slice(None)) -> F64:
+        """How much has been learned of what some series are judged by, 0 .. 1: float64, in their order."""
+        head = self.head[: self.size][series]
+        out: F64 = (np.minimum(head["count"] / FEW, 1.0) + np.minimum(head["tails"] / FEW_TAILS, 1.0)) / 2.0
         return out
 
     def state(self) -> dict[str, Any]:
         """For a snapshot: of circles only as much as is filled, and nothing that follows from the rest."""
         n = self.size
-        out = {name: getattr(self, name)[:n] for name, *_ in self._FIELDS if name != "ordered"}
-        for name, filled in (("ring", self.count), ("tail", self.tails)):
+        out = {name: getattr(self, name)[:n] for name, *_ in self._FIELDS if name != "order"}
+        for name, filled in (("ring", "count"), ("tail", "tails")):
             width = out[name].shape[1]
-            out[name] = out[name][:, : min(width, int(filled[:n].max(initial=0)))]
+            out[name] = out[name][:, : min(width, int(self.head[filled][:n].max(initial=0)))]
         return {"size": n, "owner": self.owner[:n], "pending": list(self._pending), **out}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -175,127 +208,154 @@ class Levels:
                     whole[:, : array.shape[1]] = array
                 array = whole
             setattr(self, name, array)
-        _order(self.ring, self.count, self.ordered)
+        _order(self.ring, self.head, self.order)
+
+
+def _filled(room: int, dtype: Any, shape: tuple[int, ...], empty: Any) -> NDArray[Any]:
+    out = np.zeros((room, *shape), dtype)
+    out[...] = np.array(empty, dtype)
+    return out
+
+
+def _halved(deviation: F64) -> NDArray[np.uint16]:
+    """The upper halves of floats, rounded: they keep their order as integers."""
+    bits = np.minimum(deviation, LARGEST).astype(np.float32).view(np.uint32)
+    return ((bits + np.uint32(1 << 15)) >> np.uint32(16)).astype(np.uint16)
 
 
 @njit(nogil=True, cache=True)
-def _quantile(ordered: Any, n: Any, q: Any) -> Any:
-    return ordered[max(0, math.ceil(q * n) - 1)]
+def _quantile(ring: Any, order: Any, i: Any, n: Any, q: Any) -> Any:
+    return ring[i, order[i, max(0, math.ceil(q * n) - 1)]]
 
 
 @njit(nogil=True, cache=True)
-def _order(ring: Any, count: Any, ordered: Any) -> None:
-    """Fill the ordered copies of all circles."""
+def _order(ring: Any, head: Any, order: Any) -> None:
+    """Order the places of all circles."""
     for i in range(len(ring)):
-        n = min(count[i], RING)
-        ordered[i, :n] = np.sort(ring[i, :n])
+        n = min(head[i].count, RING)
+        order[i, :n] = np.argsort(ring[i, :n], kind="mergesort")
 
 
 @njit(nogil=True, cache=True)
-def _learn(i: Any, x: Any, ring: Any, ordered: Any, count: Any) -> None:
-    """Put `x` into the circle and keep the ordered copy ordered."""
-    n = min(count[i], RING)
-    if count[i] >= RING:
-        gone = ring[i, count[i] % RING]
+def _learn(i: Any, x: Any, ring: Any, order: Any, count: Any) -> None:
+    """Put `x` into the circle and keep its places in order; whole arrays, because slices count references."""
+    n, place = min(count, RING), count % RING
+    if count >= RING:
         at = 0
-        while at < n and ordered[i, at] != gone:
+        while order[i, at] != place:
             at += 1
-        for k in range(at, n - 1):
-            ordered[i, k] = ordered[i, k + 1]
         n -= 1
+        for k in range(at, n):
+            order[i, k] = order[i, k + 1]
     k = n
-    while k > 0 and ordered[i, k - 1] > x:
-        ordered[i, k] = ordered[i, k - 1]
+    while k > 0 and ring[i, order[i, k - 1]] > x:
+        order[i, k] = order[i, k - 1]
         k -= 1
-    ordered[i, k] = x
-    ring[i, count[i] % RING] = x
-    count[i] += 1
+    order[i, k] = place
+    ring[i, place] = x
 
 
 @njit(nogil=True, cache=True)
 def _add(
-    series: Any, time: Any, value: Any, suspect: Any, handed: Any, ring: Any, ordered: Any, count: Any, learned: Any,
-    changes: Any, own: Any, widest: Any, score: Any, times: Any, deviates: Any, cadence: Any, newest: Any, expected: Any,
-    spread: Any,
-) -> None:  # fmt: skip
+    series: Any,
+    time: Any,
+    value: Any,
+    suspect: Any,
+    handed: Any,
+    head: Any,
+    ring: Any,
+    order: Any,
+    score: Any,
+    times: Any,
+) -> None:
     for row in range(len(series)):
         i, t, x = series[row], time[row], value[row]
-        n = min(count[i], RING)
+        h = head[i]
+        n = min(h.count, RING)
         s, deviation = 0.0, 0.0
         if n >= LEAST:
-            q1, level, q3 = (
-                _quantile(ordered[i], n, 0.25),
-                _quantile(ordered[i], n, 0.5),
-                _quantile(ordered[i], n, 0.75),
-            )
-            floor = (RELATIVE_FEW if n < FEW else RELATIVE) * abs(level)
-            scale = max((q3 - q1) / 1.349, floor, ABSOLUTE)
+            q1, level = _quantile(ring, order, i, n, 0.25), _quantile(ring, order, i, n, 0.5)
+            q3 = _quantile(ring, order, i, n, 0.75)
+            share = RELATIVE
+            if n < FEW:
+                share = max(RELATIVE, float(h.lent_spread)) if h.lent_spread > 0 else RELATIVE_FEW
+            scale = max((q3 - q1) / 1.349, share * abs(level), ABSOLUTE)
             deviation = abs(x - level) / scale
-            c = deviation / own[i]
+            c = deviation / h.own
             s = min(CAP, 2.0 * c if c < 1.0 else 2.0 + math.log2(c))
-            if changes[i] < CHANGES:
+            if h.changes < CHANGES:
                 s = min(s, CONSTANT_CAP)
             if x < level:
                 s = -s
-            expected[i], spread[i] = level, scale * own[i]
-            widest[i] = max(widest[i], deviation)
-        newest[i] = x
+            h.expected, h.spread = level, scale * h.own
+            h.widest = max(h.widest, deviation)
+        h.value = x
         last = times[i, HISTORY - 1]
         if last >= 0 and t > last:
             gap = float(t - last)
-            cadence[i] += 0.2 * (min(gap, 5.0 * cadence[i]) - cadence[i])
+            h.cadence += 0.2 * (min(gap, 5.0 * h.cadence) - h.cadence)
         for k in range(HISTORY - 1):
             score[i, k], times[i, k] = score[i, k + 1], times[i, k + 1]
         score[i, HISTORY - 1], times[i, HISTORY - 1] = s, t
         if abs(s) <= 2.0:
-            deviates[i] = -1
-        elif deviates[i] < 0:
-            deviates[i] = t
-        if t - learned[i] >= LEARN_EVERY or learned[i] < 0:
+            h.deviates = -1
+        elif h.deviates < 0:
+            h.deviates = t
+        if t - h.learned >= LEARN_EVERY or h.learned < 0:
             if n >= LEAST:
                 # One absurd value must not become the measure of all later ones.
-                handed[row] = min(widest[i], WIDEST * own[i])
-                widest[i] = 0.0
-            learned[i] = t
+                handed[row] = min(h.widest, WIDEST * h.own)
+                h.widest = 0.0
+            h.learned = t
             if not (suspect[row] and abs(s) > 2.0):
-                if n > 0 and ring[i, (count[i] - 1) % RING] != x:
-                    changes[i] = min(changes[i] + 1, CHANGES)
-                _learn(i, x, ring, ordered, count)
+                if n > 0 and ring[i, (h.count - 1) % RING] != x:
+                    h.changes = min(h.changes + 1, CHANGES)
+                _learn(i, x, ring, order, h.count)
+                h.count += 1
 
 
 @njit(nogil=True, cache=True)
-def _admit(series: Any, deviation: Any, tail: Any, tails: Any, own: Any) -> None:
+def _whole(half: Any) -> Any:
+    """The float of which this is the upper half."""
+    exponent, mantissa = int(half) >> 7, int(half) & 127
+    return math.ldexp(128.0 + mantissa, exponent - 134) if exponent > 0 else 0.0
+
+
+@njit(nogil=True, cache=True)
+def _admit(series: Any, deviation: Any, head: Any, tail: Any) -> None:
     for row in range(len(series)):
         i = series[row]
-        tail[i, tails[i] % TAIL] = deviation[row]
-        tails[i] += 1
-        n = min(tails[i], TAIL)
+        h = head[i]
+        tail[i, h.tails % TAIL] = deviation[row]
+        h.tails += 1
+        n = min(h.tails, TAIL)
         rank = n - math.ceil(0.99 * n)  # how many are greater than the 99th percentile: 0, 1 or 2
-        a, b, c = 0.0, 0.0, 0.0
+        a, b, c = 0, 0, 0
         for k in range(n):
-            x = tail[i, k]
+            x = int(tail[i, k])
             if x > a:
                 a, b, c = x, a, b
             elif x > b:
                 b, c = x, b
             elif x > c:
                 c = x
-        own[i] = max(OWN_FLOOR, a if rank == 0 else b if rank == 1 else c)
+        own = max(OWN_FLOOR, _whole(a if rank == 0 else b if rank == 1 else c))
+        h.own = max(own, float(h.lent_own)) if n < FEW_TAILS else own
 
 
 @njit(nogil=True, cache=True)
-def _evidence(now: Any, out: Any, score: Any, times: Any, deviates: Any, cadence: Any) -> None:
+def _evidence(now: Any, out: Any, head: Any, score: Any, times: Any) -> None:
     for i in range(len(out)):
-        last = times[i, HISTORY - 1]
-        if last < 0 or now - last > 40e9 + cadence[i]:
+        last, cadence = times[i, HISTORY - 1], head[i].cadence
+        if last < 0 or now - last > 40e9 + cadence:
             continue
-        newest = score[i, HISTORY - 1]
-        if newest == 0.0 or (deviates[i] >= 0 and now - deviates[i] > OLD):
+        newest, deviates = score[i, HISTORY - 1], head[i].deviates
+        if newest == 0.0 or (deviates >= 0 and now - deviates > OLD):
             continue
         least, enough = abs(newest), False
         k = HISTORY - 2
         while k >= 0 and times[i, k] >= 0:
-            if times[i, k + 1] - times[i, k] > 3.3 * cadence[i] or score[i, k] * newest <= 0.0:
+            if times[i, k + 1] - times[i, k] > 3.3 * cadence or score[i, k] * newest <= 0.0:
                 break
             least = min(least, abs(score[i, k]))
             if last - times[i, k] >= PERSIST:

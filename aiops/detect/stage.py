@@ -15,8 +15,10 @@ from aiops import state
 from aiops.detect.anomalies import Candidate, Tracker
 from aiops.detect.directory import Directory
 from aiops.detect.forget import TABLES, forget
+from aiops.detect.gates import REASONS
 from aiops.detect.logs import LogDetector
 from aiops.detect.metrics import MetricDetector
+from aiops.detect.rules import DetectConfig
 from aiops.detect.traces import TraceDetector
 from aiops.findings import (
     EDGE_TERMS,
@@ -51,11 +53,15 @@ class Detect:
     ----------
     sources : list of str, optional
         All sources that write to it, assemble's among them; where they are not given they come with a record.
+    config : DetectConfig, optional
+        What detection is told; no part of the state.
     """
 
-    def __init__(self, sources: list[str] | None = None, tenant: str = "default") -> None:
+    def __init__(
+        self, sources: list[str] | None = None, tenant: str = "default", config: DetectConfig | None = None
+    ) -> None:
         self.clocks = Clocks(sources)
-        self.tenant = tenant
+        self.tenant, self.config = tenant, config or DetectConfig()
         self.windows = 0
         self.late = 0  # rows of a source that was let go, or repeats
         self._waiting: dict[int, dict[str, WindowRows]] = {}
@@ -66,7 +72,7 @@ class Detect:
     def _build(self) -> None:
         self.directory = Directory()
         self.logs = LogDetector(self.directory)
-        self.metrics = MetricDetector(self.directory)
+        self.metrics = MetricDetector(self.directory, self.config)
         self.traces = TraceDetector(self.directory, self.logs)
         self.tracker = Tracker(VERSION)
 
@@ -130,7 +136,7 @@ class Detect:
         self.metrics.add(self.tenant, [part for r in ordered for part in r.metrics])
         self.logs.add(window, self.tenant, bounded([row for r in ordered for row in r.logs]), of["logs"])
         self.traces.add(window, self.tenant, [r.traces for r in ordered if r.traces is not None], of["traces"])
-        self.metrics.levels.advance(now)
+        self.metrics.signals.advance(now)
         self.logs.advance(now)
         self.traces.advance(now)
         return self._findings(now, totals)
@@ -205,8 +211,7 @@ class Detect:
         """Fill of every table, and what was evicted or left out since the process began (``_total``)."""
         sizes = {
             "services": len(self.directory.services), "edges": len(self.directory.edges),
-            "environments": len(self.directory.environments), "series": len(self.metrics),
-            "instances": len(self.metrics.heartbeat), **self.logs.sizes(), **self.traces.sizes(),
+            "environments": len(self.directory.environments), **self.metrics.sizes(), **self.logs.sizes(), **self.traces.sizes(),
             "open_anomalies": self.tracker.open, "waiting_windows": len(self._waiting),
         }  # fmt: skip
         miner = {f"miner_{name}": size for name, size in self.logs.templates.sizes().items()}
@@ -215,8 +220,11 @@ class Detect:
             "ignored_visit_rows_total": self.traces.visits.ignored, "refused_anomalies_total": self.tracker.refused,
             "evicted_templates_total": self.logs.templates.evicted, "late_rows_total": self.late,
         }  # fmt: skip
+        held_back = {f"held_back_{gate}_total": self.tracker.held_back[gate] for gate in REASONS}
         evicted = {f"evicted_{table}_total": self.directory.evicted[table] for table in TABLES}
-        return {f"detect_{name}": float(n) for name, n in {**sizes, **miner, **left_out, **evicted}.items()}
+        of_signals = {**self.metrics.signals.left_out(), **self.metrics.signals.challengers.gauges()}
+        every = {**sizes, **miner, **left_out, **of_signals, **held_back, **evicted}
+        return {f"detect_{name}": float(n) for name, n in every.items()}
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def snapshot(self) -> bytes:

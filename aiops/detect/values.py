@@ -18,6 +18,7 @@ from aiops.signals import WINDOW
 
 LEVEL, RATE, MEAN, P95 = range(4)
 FACETS = ("", "rate", "mean", "p95")
+BITS = 2.0**32  # what a counter of 32 bits counts, as those of network devices
 STALE = 300_000_000_000  # ns: a previous point older than this makes no increase
 
 
@@ -48,8 +49,9 @@ def increases(
 ) -> None:
     """Increase of value and count since the previous window with points, and over how long; `previous` is by `series`.
 
-    A new start time or a fall is a reset: then the last value is the increase since the new start (`whole`).  NaN where there
-    is nothing to compare with.
+    A new start time or a fall is a reset: then the last value is the increase since the new start (`whole`).  A sum that falls
+    from the upper to the lower half of 32 bits, and whose start time is known and the same, has wrapped.  NaN where there is
+    nothing to compare with.
     """
     for i in range(len(cells)):
         c, p = cells[i], previous[series[i]]
@@ -63,7 +65,11 @@ def increases(
             whole[i] = True
         elif p.time > 0 and c.last_time > p.time and c.last_time - p.time <= STALE:
             reset = c.last < p.value or c.last_count < p.count or (c.start > p.time and c.start != p.start)
-            if reset:
+            same = c.start > 0 and c.start == p.start
+            if same and c.last_count == p.count == 0 and 0 <= c.last < BITS / 2 <= p.value < BITS:
+                value[i], count[i] = BITS - p.value + c.last, 0.0
+                seconds[i] = (c.last_time - p.time) * 1e-9
+            elif reset:
                 since = c.start if p.time < c.start < c.last_time else p.time
                 value[i], count[i], seconds[i] = c.last, c.last_count, (c.last_time - since) * 1e-9
                 whole[i] = True

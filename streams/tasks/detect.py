@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiops.config import EngineConfig
 from aiops.detect.stage import Detect
 from aiops.findings import Findings
 from aiops.signals import Clocks
@@ -18,10 +19,10 @@ class DetectTask(LogTask):
     name = "detect"
     held_kinds = frozenset({ROWS})
 
-    def __init__(self, partition: int, layout: Layout) -> None:
+    def __init__(self, partition: int, layout: Layout, config: EngineConfig | None = None) -> None:
         super().__init__(partition, layout)
         self.source = layout.source("signals", partition)
-        self.stage = Detect(None, layout.tenant)
+        self.stage = Detect(None, layout.tenant, (config or EngineConfig()).detect)
         self._parts = Joiner()
         self._below = ClockOut(layout.topic("findings"), layout.findings, self.source)
 

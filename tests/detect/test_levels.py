@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aiops import state
-from aiops.detect.levels import CONSTANT_CAP, LEARN_EVERY, OLD, RING, Levels
+from aiops.detect.levels import CONSTANT_CAP, FEW, FEW_TAILS, LEARN_EVERY, OLD, OWN_FLOOR, RING, Levels
 from aiops.detect.suspicion import Suspicion
 from aiops.signals import SECOND
 
@@ -44,6 +44,12 @@ class Life:
         return float(self.levels.evidence(self.now)[0])
 
 
+def ordered(life: Life) -> list[float]:
+    """Learned values, ascending, as the levels believe."""
+    n = min(int(life.levels.head["count"][0]), RING)
+    return [float(x) for x in life.levels.ring[0][life.levels.order[0, :n]]]
+
+
 def noisy(rng: np.random.Generator, n: int, level: float = 100.0, spread: float = 5.0) -> list[float]:
     return [float(x) for x in level + spread * rng.normal(size=n)]
 
@@ -57,17 +63,16 @@ def test_level_and_spread_are_percentiles_of_the_last_learned_values(rng):
     values = rng.choice([1.0, 2.0, 2.0, 3.5, 7.0, -4.0, 0.0], 3 * RING).tolist()
     for k, value in enumerate(values, 1):
         life.give(value)
-        n = min(k, RING)
-        assert life.levels.ordered[0, :n].tolist() == sorted(values[max(0, k - RING) : k])
+        assert ordered(life) == sorted(values[max(0, k - RING) : k])
     expected = np.percentile(values[-RING - 1 : -1], 50, method="inverted_cdf")
-    assert life.levels.expected[0] == expected
+    assert life.levels.head["expected"][0] == expected
 
 
 def test_values_are_learned_at_most_so_often_whatever_the_cadence(rng):
     for cadence in (10 * SECOND, 30 * SECOND, MINUTE):
         life = lived(rng, cadence, 0.5)
         most = 1 + 1800 * SECOND // LEARN_EVERY
-        assert most / 2 < life.levels.count[0] <= most
+        assert most / 2 < life.levels.head["count"][0] <= most
 
 
 def test_noise_is_no_evidence():
@@ -91,7 +96,7 @@ def test_a_deviation_counts_when_it_has_lasted(rng):
     late = [life.give(value).score for value in noisy(rng, 5, 400.0)]
     assert max(early) < WEAK
     assert min(late) >= LOUD
-    assert life.levels.value[0] > life.levels.expected[0] + life.levels.spread[0]
+    assert life.levels.head["value"][0] > life.levels.head["expected"][0] + life.levels.head["spread"][0]
 
 
 def test_deviations_are_found_both_ways(rng):
@@ -145,7 +150,7 @@ def test_a_level_that_has_lasted_is_no_news(rng):
 
 def test_a_level_that_was_learned_is_normal(rng):
     life = lived(rng, hours=2.0).give(*noisy(rng, 700, 400.0))
-    assert life.levels.expected[0] == pytest.approx(400.0, rel=0.05)
+    assert life.levels.head["expected"][0] == pytest.approx(400.0, rel=0.05)
     assert max(abs(life.give(value).score) for value in noisy(rng, 30, 400.0)) < WEAK
 
 
@@ -169,15 +174,15 @@ def test_a_suspect_owner_teaches_no_unusual_values(rng, suspect):
     if suspect:
         life.suspicion.advance(life.now, np.array([8.0]))
     life.give(*noisy(rng, 60, 400.0))
-    assert bool(life.levels.ordered[0, :RING].max() > 300.0) is not suspect
+    assert bool(max(ordered(life)) > 300.0) is not suspect
 
 
 def test_a_suspect_owner_still_teaches_usual_values(rng):
     life = lived(rng)
     life.suspicion.advance(life.now, np.array([8.0]))
-    before = int(life.levels.count[0])
+    before = int(life.levels.head["count"][0])
     life.give(*noisy(rng, 60))
-    assert life.levels.count[0] > before
+    assert life.levels.head["count"][0] > before
 
 
 def test_a_suspect_owner_adds_nothing_to_its_own_tail(rng):
@@ -185,7 +190,7 @@ def test_a_suspect_owner_adds_nothing_to_its_own_tail(rng):
     suspect.suspicion.advance(suspect.now, np.array([8.0]))
     for life in (calm, suspect):
         life.give(*noisy(rng, 60, 400.0))
-    assert calm.levels.own[0] > 2 * suspect.levels.own[0]
+    assert calm.levels.head["own"][0] > 2 * suspect.levels.head["own"][0]
 
 
 def test_series_are_judged_by_themselves_alone(rng):
@@ -218,7 +223,7 @@ def test_when_a_deviation_enters_the_tail_does_not_depend_on_the_times_of_other_
                 np.arange(n), np.array([window, window + 5 * SECOND])[:n], np.array([(k * 37 % 11) ** 2.0, 1.0])[:n]
             )
             life.levels.advance(window + 10 * SECOND)
-            out.append((float(life.levels.own[0]), int(life.levels.tails[0])))
+            out.append((float(life.levels.head["own"][0]), int(life.levels.head["tails"][0])))
         return out
 
     assert own(True) == own(False)
@@ -255,3 +260,44 @@ def test_the_sign_of_a_zero_does_not_tell_that_levels_were_restored(rng):
         restored.give(value)
         restored.levels.restore(state.unpack(state.pack(restored.levels.state())))
         assert state.pack(restored.levels.state()) == state.pack(life.levels.state())
+
+
+def test_a_series_takes_two_kilobytes_at_most_with_all_that_the_metric_path_keeps_of_it():
+    levels = Levels(Suspicion())
+    held = sum(getattr(levels, name)[0].nbytes for name, *_ in Levels._FIELDS) + levels.owner.itemsize
+    assert held <= 1_400
+
+
+def test_a_new_series_is_judged_by_what_siblings_lend_until_it_has_learned_enough(rng):
+    """Siblings that swing by a third make a new one swing unsuspected; calm ones make it suspect sooner."""
+
+    def early(lent: tuple[float, float] | None, odd: float) -> float:
+        life = Life()
+        life.levels.head["lent_spread"][0], life.levels.head["lent_own"][0] = lent or (0.0, 0.0)
+        life.levels.head["own"][0] = max(OWN_FLOOR, lent[1]) if lent else OWN_FLOOR
+        life.give(*noisy(np.random.default_rng(3), 40))
+        return abs(life.give(*[odd] * 7).score)
+
+    assert early((0.33, 4.0), 180.0) < WEAK < early((0.05, 3.0), 180.0)
+    assert early(None, 180.0) == pytest.approx(early((0.25, 3.0), 180.0), abs=0.3)
+    life = lived(rng, hours=2.0)
+    assert life.levels.learned()[0] == 1.0
+    assert life.levels.head["count"][0] >= FEW
+    assert life.levels.head["tails"][0] >= FEW_TAILS
+
+
+def test_what_siblings_lend_is_taken_over_when_series_are_added():
+    levels: Any = Levels(Suspicion())
+    levels.grow([0, 0], (np.array([0.2, 0.0]), np.array([7.0, 0.0])))
+    assert levels.head["own"][:2].tolist() == [7.0, OWN_FLOOR]
+    assert levels.learned().tolist() == [0.0, 0.0]
+
+
+def test_a_tail_keeps_three_digits_of_a_deviation():
+    from aiops.detect.levels import _halved, _whole
+
+    values = np.array([0.0, 1e-3, 0.7, 3.0, 3.1, 47.3, 1e9, 1e300])
+    halves = _halved(values)
+    assert (np.diff(halves.astype(int)) > 0).all()
+    back = [_whole(int(half)) for half in halves]
+    assert back[:-1] == pytest.approx(values[:-1].tolist(), rel=0.004)

@@ -139,7 +139,7 @@ def test_the_levels_that_stay_say_what_they_would_have_said_and_new_ones_begin_e
         assert whole.evidence(now + WINDOW)[rows].tolist() == part.evidence(now + WINDOW).tolist()
     other.grow(3)
     part.grow([5, 6, 7])
-    assert part.count[: part.size].tolist()[-3:] == [0, 0, 0]
+    assert part.head["count"][: part.size].tolist()[-3:] == [0, 0, 0]
     assert (part.time[5:8] == -1).all()
 
 
@@ -181,7 +181,8 @@ def returned(away: int) -> Detect:
 def about_b(detect: Detect) -> tuple[float, int]:
     """Greatest score of pod b's latest points, and how many values were learned of it."""
     (code,) = (k for k, info in enumerate(detect.metrics._info) if info.instance == "b")
-    return float(abs(detect.metrics.levels.score[code]).max()), int(detect.metrics.levels.count[code])
+    levels = detect.metrics.signals.levels
+    return float(abs(levels.score[code]).max()), int(levels.head["count"][code])
 
 
 def test_a_series_that_returns_after_its_eviction_is_learned_anew(monkeypatch):

@@ -90,6 +90,21 @@ def test_a_start_time_in_the_past_that_differs_is_no_reset():
     assert series(60, 150.0, start=-400)[3] is False
 
 
+def test_a_counter_of_32_bits_that_wraps_goes_on_counting_where_its_start_says_that_it_is_the_same():
+    series = Series()
+    series(0, 2.0**32 - 100, start=-50)
+    assert series(10, 400.0, start=-50) == (500.0, 0.0, 10.0, False)
+    assert series(20, 100.0, start=-50) == (100.0, 0.0, 10.0, True), "a fall within the lower half is no wrap"
+
+
+def test_a_fall_from_near_32_bits_without_a_start_or_with_a_new_one_is_a_reset():
+    for start in (0.0, 5.0):
+        series = Series()
+        series(0, 2.0**32 - 100)
+        value, _, _, whole = series(10, 400.0, start=start)
+        assert (value, whole) == (400.0, True)
+
+
 def test_a_gap_too_long_makes_no_increase_and_counting_goes_on_after_it():
     series = Series()
     series(0, 100.0)
