@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make setup` creates; `make test` is the README's test command.
 SHELL := /bin/bash
-.PHONY: setup test check bench bench-kafka demo acceptance
+.PHONY: setup test check bench bench-logs bench-kafka demo acceptance
 
 setup:
 	[ -x .venv/bin/python ] || python3 -m venv .venv
@@ -19,6 +19,10 @@ bench:
 # Apart from bench: it starts a broker, which needs Java and Maven, and takes far longer; --quick sees that it works.
 bench-kafka:
 	.venv/bin/python -m benchmarks.kafka_end_to_end
+
+# Needs labelled lines: AIOPS_DATA names their folder.
+bench-logs:
+	.venv/bin/python -m benchmarks.log_templates "$$AIOPS_DATA" "$${TMPDIR:-/tmp}/log-templates"
 
 demo:
 	.venv/bin/aiops demo

@@ -7,18 +7,10 @@ that those places are learned anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import Any
 
-
-class Context(NamedTuple):
-    """A tuple with `places` open."""
-
-    identity: int
-    weight: int  # of the word, or the lighter of the two words, that stands there now
-    enough: int  # weight of distinct words from which the context is full
-    places: tuple[int, ...]
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Contexts:
@@ -27,51 +19,53 @@ class Contexts:
     Parameters
     ----------
     limit : int
+
+    Attributes
+    ----------
     entries : dict, context identity -> [weight so far, cluster, ...], in order of age
-        A table as ``entries`` gave it.
     """
 
     __slots__ = ("_limit", "entries")
 
-    def __init__(self, limit: int, entries: dict[int, list[int]]) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.entries = entries
+        self.entries: dict[int, list[int]] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
 
-    def note(self, cluster: int, contexts: list[Context]) -> tuple[list[int], tuple[int, ...]] | None:
-        """Note a new cluster under each context; take out the context with most clusters of those that are full now.
+    def note(self, cluster: int, identity: NDArray[np.uint64], weight: NDArray[Any], enough: NDArray[Any]) -> int:
+        """Note a new cluster under its contexts.
+
+        Parameters
+        ----------
+        cluster : int
+        identity : uint64 array, shape (n,)
+        weight : int array, shape (n,)
+            Of the word, or the lighter of the two words, that stands there now.
+        enough : int array, shape (n,)
+            Weight of distinct words from which a context is full.
 
         Returns
         -------
-        clusters, places
-            Of that context; None if none is full.
+        int
+            Place in the arrays of the context with most clusters of those that are full now, -1 if none is.
         """
-        best: Context | None = None
-        for context in contexts:
-            entry = self.entries.get(context.identity)
+        entries, best, most = self.entries, -1, 0
+        for k, (key, light) in enumerate(zip(identity.tolist(), weight.tolist(), strict=True)):
+            entry = entries.get(key)
             if entry is None:
-                if len(self.entries) >= self._limit:
-                    for old in list(self.entries)[: self._limit // 2]:
-                        del self.entries[old]
-                self.entries[context.identity] = [context.weight, cluster]
+                if len(entries) >= self._limit:
+                    for old in list(entries)[: self._limit // 2]:
+                        del entries[old]
+                entries[key] = [light, cluster]
                 continue
-            entry[0] += context.weight
+            entry[0] += light
             entry.append(cluster)
-            if entry[0] >= context.enough and (best is None or len(entry) > len(self.entries[best.identity])):
-                best = context
-        return (self.take(best.identity), best.places) if best else None
+            if len(entry) > most and entry[0] >= enough[k]:
+                best, most = k, len(entry)
+        return best
 
     def take(self, identity: int) -> list[int]:
         """The clusters noted under a context, which is forgotten."""
         return self.entries.pop(identity, [0])[1:]
-
-    def resolve(self, root: Callable[[int], int], gone: AbstractSet[int]) -> None:
-        """Name clusters by their roots; forget contexts of a root that is gone."""
-        kept = {}
-        for identity, (weight, *clusters) in self.entries.items():
-            roots = [root(cluster) for cluster in clusters]
-            if gone.isdisjoint(roots):
-                kept[identity] = [weight, *roots]
-        self.entries = kept

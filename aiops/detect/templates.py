@@ -9,6 +9,7 @@ every replay.  Described, with its measured accuracy, in ``docs/log-templates.md
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -16,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiops.columns import Slices
-from aiops.detect.contexts import Context, Contexts
+from aiops.detect.fan_out import FanOut, Noted, places_to_open
 from aiops.detect.template_words import (
     ANY,
-    QUARTERS,
     Template,
     display,
     identity,
@@ -28,17 +28,13 @@ from aiops.detect.template_words import (
     template_id,
     template_text,
     term,
-    weight,
     words,
 )
 from aiops.identity import Interner, mix
 from aiops.ingest.shapes import LONGEST as LONGEST_LINE
 from aiops.ingest.shapes import shape_hashes, shape_text
 
-# Quarters of weight of distinct words that make a place data: elsewhere, first word of the tuple, two places at once
-FAN, FAN_FIRST, FAN_PAIR = 4 * QUARTERS, 8 * QUARTERS, 6 * QUARTERS
-LONGEST_SINGLE, LONGEST_PAIR = 60, 30  # words of a tuple of which one place, two places may be opened
-FORMAT = 1  # of a snapshot
+FORMAT = 2  # of a snapshot
 
 _M64 = (1 << 64) - 1
 
@@ -70,8 +66,7 @@ class _State(msgspec.Struct, array_like=True):
     parent: dict[int, int]
     roots: dict[int, _Root]
     of: dict[int, int]
-    singles: dict[int, list[int]]
-    pairs: dict[int, list[int]]
+    noted: list[Noted]
     merges: list[Merge]
 
 
@@ -97,6 +92,8 @@ class Templates:
     ----------
     overflowed, evicted : int
         Shapes that got an overflow template, and templates evicted, since the process began.
+    evictions : int
+        How often clusters may have become unknown, since the process began.
 
     Examples
     --------
@@ -119,14 +116,13 @@ class Templates:
     ) -> None:
         self._max_tuples, self._max_contexts = max_tuples, max_contexts
         self._max_per_service, self._max_cached = max_per_service, max_cached
-        self.overflowed = self.evicted = 0
-        self._take(_State(FORMAT, 0, 0, {}, {}, {}, {}, {}, []))
+        self.overflowed = self.evicted = self.evictions = 0
+        self._take(_State(FORMAT, 0, 0, {}, {}, {}, [], []))
 
     def _take(self, state: _State) -> None:
         self._window, self._size = state.window, state.size
         self._parent, self._roots, self._of = state.parent, state.roots, state.of
-        self._singles = Contexts(self._max_contexts, state.singles)
-        self._pairs = Contexts(self._max_contexts, state.pairs)
+        self._fan_out = FanOut(self._max_contexts, state.noted)
         self._merges = state.merges
         self._live: dict[str, int] = {}  # service -> live templates
         for root in self._roots.values():
@@ -183,6 +179,11 @@ class Templates:
         new = [self.match(names[service[row]], shape_text(text, row, longest)) for row in fresh.tolist()]
         clusters: NDArray[np.int64] = np.array(new, np.int64)[codes]
         return clusters
+
+    def touch(self, clusters: Iterable[int]) -> None:
+        """Lines of these clusters came: their templates are in use.  As ``match`` of their shapes, which are known."""
+        for cluster in set(clusters):
+            self._roots[self.root(cluster)].used = self._window
 
     def root(self, cluster: int) -> int:
         """The cluster that stands for the template this one belongs to now; KeyError if that was evicted."""
@@ -242,8 +243,9 @@ class Templates:
             "templates": len(self._roots),
             "clusters": len(self._parent),
             "tuples": len(self._of),
-            "contexts": len(self._singles),
-            "pair_contexts": len(self._pairs),
+            "noted_tuples": len(self._fan_out.noted),
+            "contexts": self._fan_out.sizes[0],
+            "pair_contexts": self._fan_out.sizes[1],
             "cached_shapes": len(self._cache),
             "largest_service": max(self._live.values(), default=0),
         }
@@ -252,8 +254,8 @@ class Templates:
         """State for ``restore``: equal histories give equal bytes."""
         # Look-ups shorten the paths of the forest; the snapshot has them at their shortest, so that it does not tell.
         parent = {cluster: self.root(cluster) for cluster in self._parent}
-        contexts = self._singles.entries, self._pairs.entries
-        state = _State(FORMAT, self._window, self._size, parent, self._roots, self._of, *contexts, self._merges)
+        noted = self._fan_out.noted
+        state = _State(FORMAT, self._window, self._size, parent, self._roots, self._of, noted, self._merges)
         return msgspec.msgpack.encode(state)
 
     def restore(self, state: bytes) -> None:
@@ -287,14 +289,14 @@ class Templates:
             for code, cluster in self._of.items()
             if (root := self.root(cluster)) not in gone and (root not in trimmed or code in texts)
         }
-        self._singles.resolve(self.root, gone)
-        self._pairs.resolve(self.root, gone)
+        self._fan_out = self._fan_out.without(self.root, gone | trimmed)
         for root in gone:
             self._drop(root)
         others = [cluster for cluster in self._parent if cluster not in self._roots and self.root(cluster) not in gone]
         others = sorted(others)[-self._max_tuples // 2 :]
         self._parent = {cluster: self.root(cluster) for cluster in sorted([*self._roots, *others])}
         self.evicted += len(gone)
+        self.evictions += 1
         self._cache.clear()
 
     def _drop(self, root: int) -> None:
@@ -310,31 +312,16 @@ class Templates:
         code = identity(service, key)
         if code in self._of:
             return self._join(united, self._of[code])
-        opens = opening(key)
-        places = [place for place, word in enumerate(key) if word != ANY]
-        singles = places if len(places) > 1 and len(key) <= LONGEST_SINGLE else []
-        pairs = places if len(places) > 3 and len(key) <= LONGEST_PAIR else []
+        opens, (singles, pairs) = opening(key), places_to_open(key)
         wider = self._known_but_for_one_or_two(code, opens, singles, pairs)
         if wider is not None:
             self._of[code] = found = self._join(united, self._of[wider])
             return found
         cluster = self._name(service, key, united)
         self._of[code] = cluster
-        for other in self._singles.take(code) + self._pairs.take(code):  # they waited for this place to become data
+        waited, full = self._fan_out.note(Noted(cluster, service, key))
+        for other in waited:
             self._join(other, cluster)
-        one_open = [
-            Context((code + opens[i]) & _M64, weight(key[i]), FAN_FIRST if i == places[0] else FAN, (i,))
-            for i in singles
-        ]
-        full = self._singles.note(cluster, one_open)
-        if full is None:
-            two_open = [
-                Context((code + opens[i] + opens[j]) & _M64, min(weight(key[i]), weight(key[j])), FAN_PAIR, (i, j))
-                for a, i in enumerate(pairs)
-                for j in pairs[a + 1 :]
-                if a  # two places that differ, the first word among them: another message
-            ]
-            full = self._pairs.note(cluster, two_open)
         if full is None:
             return cluster
         members, at = full

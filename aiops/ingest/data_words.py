@@ -10,9 +10,22 @@ from typing import Any
 
 from numba import njit
 
-from aiops.ingest.alphabet import CLOSE, DATE, DATE_WORDS, DIGIT, KINDS, OPEN, SPACE, ZONE, is_fault, is_letter
+from aiops.ingest.alphabet import (
+    CLOSE,
+    DATE,
+    DATE_WORDS,
+    DIGIT,
+    KINDS,
+    OPEN,
+    SPACE,
+    WORD,
+    ZONE,
+    is_fault,
+    is_letter,
+)
 
 PEEK = 512  # bytes looked ahead for the first comma of a list
+LONGEST_KEY = 128  # bytes of the first key of a map that is printed in a line
 HEX_RUN = 16  # a word of hex letters alone and at least this long is an id that happens to have no digit
 
 
@@ -33,13 +46,116 @@ def closing(data: Any, i: Any, end: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def quote_end(data: Any, i: Any, end: Any) -> Any:
+    r"""Position of the quote that closes the value that begins at `i`; ``\"`` does not, unless no other quote does."""
+    first = -1
+    while i < end and (first < 0 or i < first + PEEK):
+        if data[i] == 34:
+            if data[i - 1] != 92:
+                return i
+            first = i if first < 0 else first
+        i += 1
+    return first if first >= 0 else end
+
+
+@njit(nogil=True, cache=True)
+def is_agent(data: Any, i: Any, end: Any) -> Any:
+    """Whether a quoted string that begins with a product and its version does: ``Mozilla/5.0 (...)``, ``curl/8.5``."""
+    begin = i
+    while i < end and i < begin + 40 and (is_letter(data[i]) or data[i] == 45 or data[i] == 95 or data[i] == 46):
+        i += 1
+    return i > begin and i + 1 < end and data[i] == 47 and KINDS[data[i + 1]] & DIGIT != 0
+
+
+@njit(nogil=True, cache=True)
+def colour_end(data: Any, i: Any, end: Any) -> Any:
+    """Position behind the escape sequence of a terminal at `i`; `i` if there is none."""
+    if i + 2 >= end or data[i + 1] != 91:
+        return i
+    k = i + 2
+    while k < end and k < i + 32 and (KINDS[data[k]] & DIGIT or data[k] == 59):
+        k += 1
+    return k + 1 if k < end and is_letter(data[k]) else i
+
+
+@njit(nogil=True, cache=True)
+def address_end(data: Any, i: Any, end: Any) -> Any:
+    """Position behind the IPv6 or MAC address that begins at `i`, which may be ``::``; `i` if there is none.
+
+    A name ``a::b`` is none: a short form must have a digit or a third colon.
+    """
+    j, colons, run, pairs, double, digit = i, 0, 0, True, False, False
+    while j < end and j < i + 40:
+        byte = data[j]
+        low = byte | 32
+        if KINDS[byte] & DIGIT or 97 <= low <= 102:
+            digit = digit or KINDS[byte] & DIGIT != 0
+            run += 1
+            if run > 4:
+                return i
+        elif byte == 58:
+            pairs = pairs and run == 2
+            if run == 0 and j > i:
+                if double or data[j - 1] != 58:
+                    return i
+                double = True
+            colons += 1
+            run = 0
+        else:
+            break
+        j += 1
+    if run == 0 and j > i + 1 and data[j - 1] == 58 and data[j - 2] != 58:  # punctuation behind it
+        j -= 1
+        colons -= 1
+        run = 2
+    if not (
+        (double and (digit or colons > 2))
+        or (not double and colons == 7 and run > 0)
+        or (not double and colons == 5 and pairs and run == 2)
+    ):
+        return i
+    if double and j < end and data[j] == 46:  # ::ffff:10.0.0.1
+        while j < end and (data[j] == 46 or KINDS[data[j]] & DIGIT):
+            j += 1
+    if j < end and (data[j] == 37 or data[j] == 47):  # its zone, or the length of its prefix
+        j += 1
+        while j < end and (is_letter(data[j]) or KINDS[data[j]] & DIGIT):
+            j += 1
+    if j < end and KINDS[data[j]] & WORD and data[j] not in (46, 33, 63):
+        return i
+    return word_end(data, i, j)
+
+
+@njit(nogil=True, cache=True)
 def is_dump(data: Any, start: Any, i: Any, end: Any) -> Any:
-    """Whether the bracket at `i` opens a printed structure or list: ``Name(key=``, ``Name{key=``, ``{"``, ``[a,``."""
+    """Whether the bracket at `i` opens a printed structure: ``Name(key=``, ``{key=``, ``{Key:v``, ``{"``, ``{'``, ``[a,``."""
     bracket, j = data[i], i + 1
     if j >= end:
         return False
-    if bracket == 123 and data[j] == 34 and i > start:  # {" but a body that is one JSON object keeps its keys
-        return True
+    if bracket == 123 and i > start:  # but a body that is one object keeps its keys
+        if data[j] == 34 or data[j] == 39:
+            return True
+        k = j  # a map as Java prints it, a struct as Go does
+        while (
+            k < end and k < i + LONGEST_KEY and KINDS[data[k]] & (SPACE | OPEN | CLOSE) == 0 and data[k] not in (44, 61)
+        ):
+            if (
+                data[k] == 58
+                and k > j
+                and is_letter(data[j])
+                and k + 1 < end
+                and KINDS[data[k + 1]] & (SPACE | CLOSE) == 0
+            ):
+                return True
+            k += 1
+        if k > j and k + 1 < end and data[k] == 61:  # its entries are apart by commas
+            if KINDS[data[k + 1]] & OPEN:
+                return True
+            k += 1
+            while k < end and k < i + PEEK and KINDS[data[k]] & (SPACE | CLOSE) == 0 and data[k] != 44:
+                k += 1
+            if k < end and (data[k] == 44 or KINDS[data[k]] & CLOSE):
+                return True
     k = j
     while k < end and (is_letter(data[k]) or data[k] == 95):
         k += 1

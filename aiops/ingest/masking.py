@@ -1,7 +1,7 @@
 """One log line -> its shape: the kernel that replaces every variable by one byte 0x01 and keeps all else.
 
 Guarantees: the result depends on the bytes of the line alone; it is no longer than the line and 16 bytes; the cost is
-linear in the length of the line, whatever the bytes.
+linear in the length of the line, whatever the bytes.  Colours of a terminal are passed over.
 
 A *word* is a run without white space and ``= : , ; ( ) [ ] { } " ' < > |``; ``...`` ends a word, so do ``. ! ?`` at its
 end.  Scripts without spaces (CJK) are cut from ASCII, so that a number in a sentence takes the number only.  White
@@ -16,14 +16,18 @@ from numba import njit
 
 from aiops.ingest.alphabet import CAPITAL, CLOSE, DIGIT, KINDS, OPEN, SPACE, STRUCT, WIDE, WORD, is_letter
 from aiops.ingest.data_words import (
+    address_end,
     closing,
+    colour_end,
     has_query,
+    is_agent,
     is_date,
     is_dump,
     is_hex,
     is_place,
     is_user,
     is_value,
+    quote_end,
     word_end,
 )
 from aiops.ingest.stack_traces import append_trace
@@ -95,8 +99,15 @@ def mask(data: Any, start: Any, end: Any, out: Any, spans: Any) -> Any:
         kind = KINDS[byte]
         if kind & WORD == 0:
             if kind & SPACE:
+                if byte == 27:
+                    stop = colour_end(data, i, end)
+                    if stop > i:
+                        i = stop
+                        continue
                 if byte == 10 and not traced:
                     traced = True  # once: what is not there after the first line break is not there after the next
+                    while size and out[size - 1] == 32:
+                        size -= 1
                     extra = append_trace(data, i + 1, end, out, size)
                     if extra > size:
                         return extra, count
@@ -129,10 +140,16 @@ def mask(data: Any, start: Any, end: Any, out: Any, spans: Any) -> Any:
                     close = closing(data, i, end)
             elif kind & CLOSE:
                 depth = max(depth - 1, 0)
-            elif byte == 34 and _opens_value(out, size, depth):
-                close = i + 1
-                while close < end and data[close] != 34:
-                    close += 1
+            elif byte == 34 and (_opens_value(out, size, depth) or is_agent(data, i + 1, end)):
+                close = quote_end(data, i + 1, end)
+            elif byte == 58 and i + 2 < end and data[i + 1] == 58 and (i == start or KINDS[data[i - 1]] & WORD == 0):
+                stop = address_end(data, i, end)  # ::1
+                if stop > i:
+                    out[size] = VARIABLE
+                    count = _note(spans, count, i, stop)
+                    size += 1
+                    last, i = size, stop
+                    continue
             if close > i + 1:
                 out[size], out[size + 1] = byte, VARIABLE
                 last = size = size + 2
@@ -185,8 +202,12 @@ def mask(data: Any, start: Any, end: Any, out: Any, spans: Any) -> Any:
                     variable = True  # host.name:port
         elif seen & DIGIT:
             variable = True
+        if i < end and data[i] == 58 and i - begin <= 4:
+            stop = address_end(data, begin, end)
+            if stop > begin:
+                i, variable = stop, True
         if not variable:
-            if depth > 0 or (begin > start and data[begin - 1] == 61):
+            if depth > 0 or (size and out[size - 1] == 61):
                 variable = is_value(data, begin, i, end, out, size, depth)
             if not variable and seen & CAPITAL and i - begin < 10 and KINDS[data[begin]] & CAPITAL:
                 variable = is_date(data, begin, i, end, out, size, last)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from aiops.columns import Slices
+from aiops.detect.fan_out import FanOut
 from aiops.detect.template_words import LONGEST, template_id, words
 from aiops.detect.templates import Templates
 from aiops.ingest.shapes import shape_of
@@ -173,9 +174,31 @@ def test_a_snapshot_inside_a_window_keeps_the_merges():
 def test_a_snapshot_of_another_format_is_refused_by_name():
     templates = Templates()
     state = templates.snapshot()
-    assert state[1] == 1  # the array's first item is the format
+    assert state[1] == 2  # the array's first item is the format
     with pytest.raises(ValueError, match="format 99"):
         templates.restore(state[:1] + bytes([99]) + state[2:])
+
+
+def test_contexts_are_a_function_of_what_was_noted_also_after_evictions():
+    templates = Templates(max_per_service=60, max_contexts=3000)
+    for window in range(1, 5):
+        feed(templates, made_up(1500, window))
+        templates.advance(window)
+        live, again = templates._fan_out, FanOut(3000, templates._fan_out.noted)
+        assert live._singles.entries == again._singles.entries
+        assert live._pairs.entries == again._pairs.entries
+        assert len(live.noted) <= templates.sizes()["tuples"]
+    assert templates.evictions > 0
+
+
+def test_a_snapshot_holds_tuples_not_contexts():
+    templates = Templates()
+    draw = random.Random(6)
+    names = ["".join(draw.choices("abcdefghijklmnop", k=6)) for _ in range(2000)]
+    for _ in range(300):
+        templates.match("s", " ".join(draw.choices(names, k=20)).encode())
+    assert templates.sizes()["pair_contexts"] > 50_000
+    assert len(templates.snapshot()) < 300 * 800
 
 
 def test_merges_lead_from_every_emitted_id_to_a_live_one():
