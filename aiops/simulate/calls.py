@@ -36,10 +36,6 @@ class CallStep:
         Median of the extra one-way delay on this edge, in seconds; 0 on a healthy network.
     attempts, timeout
         How often the call is tried, and after how many seconds an attempt is given up.
-    hindrances
-        What else is wrong on the way.
-    pooled
-        Whether a connection is taken from a pool of the caller's pod.
     """
 
     def __init__(
@@ -49,6 +45,7 @@ class CallStep:
         endpoints: Endpoints,
         program: Program,
         sources: Sources,
+        pooled: bool = False,
     ) -> None:
         self.caller = caller.name
         self.callee = call.service
@@ -56,8 +53,9 @@ class CallStep:
         self.delay = 0.0
         self.attempts = call.attempts
         self.timeout = TIMEOUT_S
-        self.hindrances: list[Hindrance] = []
-        self.pooled = False
+        self._hindrances: list[Hindrance] = []
+        self._pooled = pooled
+        self._special = pooled
         self._call = call
         self._endpoints = endpoints
         self._program = program
@@ -111,15 +109,26 @@ class CallStep:
         self.timeout = seconds
         self._timed_out = self.reason(f"deadline exceeded after {seconds * 1000:.0f} ms")
 
+    def hinder(self, hindrance: Hindrance) -> None:
+        """Lay something in the way."""
+        self._hindrances.append(hindrance)
+        self._special = True
+
+    def clear(self, hindrance: Hindrance) -> None:
+        """Take it out of the way again."""
+        self._hindrances.remove(hindrance)
+        self._special = self._pooled or bool(self._hindrances)
+
     def run(self, visit: Visit, t: float) -> float:
         """Run from ``t`` on; see ``steps.Step``."""
         if self._call.queued:
             return self._publish(visit, t)
         left = self.attempts
-        attempt = self._hindered if self.hindrances or self.pooled else self._attempt
+        attempt = self._hindered if self._special else self._attempt
+        ready = self._endpoints.ready
         while True:
             left -= 1
-            t, outcome, reason = attempt(visit, t, t, self._endpoints.ready)
+            t, outcome, reason = attempt(visit, t, t, ready)
             if outcome == OK:
                 return t
             if outcome == REFUSED:
@@ -164,7 +173,7 @@ class CallStep:
 
     def _hindered(self, visit: Visit, t: float, begun: float, ready: list[Pod]) -> tuple[float, int, int]:
         """As ``_attempt``, where a connection may be wanting or something may be wrong on the way."""
-        pool = visit.pod.pool(self.callee) if self.pooled else None
+        pool = visit.pod.pool(self.callee) if self._pooled else None
         if pool is not None:
             connected = pool.take(t)
             if connected is None:  # nothing was sent, so that there is no span
@@ -180,7 +189,7 @@ class CallStep:
         sources = self._sources
         if len(ready) > 1:
             ready = [ready[int(next(sources.uniform) * len(ready))]]
-        for hindrance in self.hindrances:
+        for hindrance in self._hindrances:
             if not ready or not hindrance.lies_between(visit.pod.node.name, ready[0].node.name):
                 continue
             if hindrance.share < 1.0 and next(sources.uniform) >= hindrance.share:

@@ -44,12 +44,12 @@ class Endpoints:
 
 
 class Program:
-    """An operation ready to run; ``before`` is what a fault lets it do in addition, first of all."""
+    """An operation ready to run."""
 
     def __init__(self, service: Service, operation: Operation, kind: int, style: LogStyle, sources: Sources) -> None:
         self.name = operation.name
         self.steps: list[Step] = []
-        self.before: list[Step] = []
+        self._first: list[Step] = []
         self._sources = sources
         name = operation.name if operation.name.startswith(("GET", "POST")) else f"{service.name}/{operation.name}"
         method = {"rpc.method": operation.name} if name != operation.name else {"http.route": name.split()[1]}
@@ -82,6 +82,11 @@ class Program:
         trace = stack_trace(_EXCEPTION, "unexpected value {digit} in field state", frames)
         self._thrown = site(f"Unhandled exception in {operation.name}\n{trace}", "ERROR", "handler")
 
+    def begin_with(self, steps: list[Step]) -> None:
+        """Do these steps first from now on, instead of those that were given before."""
+        self.steps[: len(self._first)] = steps
+        self._first = steps
+
     def serve(self, pod: Pod, t: float, trace: str, parent: str) -> tuple[float, int]:
         """Work on a request from ``t`` on; returns when the answer leaves (seconds) and the outcome."""
         span = next(self._sources.spans)
@@ -89,12 +94,9 @@ class Program:
         start = t
         if pod.backlog:
             t += pod.backlog
-        if self.before:
-            for step in self.before:
-                t = step.run(visit, t)
         steps = self.steps
         if pod.broken and (broken := pod.broken.get(self.name)) and next(self._sources.uniform) < broken.probability:
-            steps = steps[: broken.at]
+            steps = steps[: len(self._first) + broken.at]
         else:
             broken = None
         for step in steps:

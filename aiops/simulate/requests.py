@@ -112,7 +112,7 @@ class Requests:
 
     def _call(self, owner: Service, call: Call) -> CallStep:
         program = self._program(call.service, call.operation, call.queued)
-        step = CallStep(owner, call, self._endpoints[call.service], program, self._sources)
-        step.pooled = self._mesh.rich and self._mesh.by_name[call.service].runtime == "database"
+        pooled = self._mesh.rich and self._mesh.by_name[call.service].runtime == "database"
+        step = CallStep(owner, call, self._endpoints[call.service], program, self._sources, pooled)
         self.calls.append(step)
         return step

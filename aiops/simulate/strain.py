@@ -109,13 +109,13 @@ def debug_logs(world: World, fault: Fault, now: float) -> End:
     programs = world.requests.programs(fault.service)
     lines = [_DEBUG[at % len(_DEBUG)] for at in range(round(fault.strength))]
     for program in programs:
-        program.before = world.requests.log_sites(fault.service, lines, "DEBUG")
+        program.begin_with(world.requests.log_sites(fault.service, lines, "DEBUG"))
     for pod in world.pods(fault.service):
         world.journal.say(pod, "debug_on", now + 0.1)
 
     def end(at: float) -> None:
         for program in programs:
-            program.before = []
+            program.begin_with([])
         for pod in world.pods(fault.service):
             world.journal.say(pod, "debug_off", at + 0.1)
 

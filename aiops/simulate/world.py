@@ -48,11 +48,11 @@ class World:
         """Lay something in the way of calls."""
         hindered = list(calls)
         for call in hindered:
-            call.hindrances.append(hindrance)
+            call.hinder(hindrance)
 
         def end(_: float) -> None:
             for call in hindered:
-                call.hindrances.remove(hindrance)
+                call.clear(hindrance)
 
         return end
 
