@@ -17,6 +17,9 @@ from aiops.times import rfc3339, unix_ns
 HOURS, MESH, FAULTS, DISTURBED = 4.0, "shop", "auto", "none"
 """What is simulated where nothing else is asked for."""
 
+_DECIDED = ("hours", "mesh", "faults", "disturbances", "company")
+"""What a scenario decides."""
+
 
 class _Scenario(argparse.Action):
     """Takes the name of a scenario; ``list`` prints them all, and the command is done."""
@@ -56,10 +59,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"what else happens and is no fault: none, all, or some of {', '.join(DISTURBANCES)} (default: {DISTURBED})",
     )
     parser.add_argument(
+        "--company",
+        type=float,
+        metavar="SHARE",
+        help="share of the faults beside which a second one begins (default: 0)",
+    )
+    parser.add_argument(
         "--scenario",
         action=_Scenario,
         metavar="NAME|list",
-        help="a short day with a known number of incidents, instead of --hours, --mesh, --faults and --disturbances",
+        help="a short day with a known number of incidents, instead of --hours, --mesh, --faults, --disturbances and --company",
     )
     parser.add_argument(
         "--start", default=rfc3339(START_UNIX * 10**9), metavar="TIME", help="RFC 3339 (default: %(default)s)"
@@ -93,9 +102,7 @@ def run(args: argparse.Namespace) -> int:
 def _simulation(args: argparse.Namespace) -> Simulation:
     start = unix_ns(args.start) // 10**9
     if args.scenario:
-        chosen = {
-            f"--{name}" for name in ("hours", "mesh", "faults", "disturbances") if getattr(args, name) is not None
-        }
+        chosen = {f"--{name}" for name in _DECIDED if getattr(args, name) is not None}
         if chosen:
             raise ValueError(f"--scenario {args.scenario} decides what {', '.join(sorted(chosen))} would: leave it out")
         return simulate_scenario(
@@ -110,6 +117,7 @@ def _simulation(args: argparse.Namespace) -> Simulation:
         wrong_clock=not args.no_wrong_clock,
         mesh=args.mesh or MESH,
         disturbances=_kinds("--disturbances", args.disturbances or DISTURBED, ("all",), DISTURBANCES),
+        company=args.company or 0.0,
     )
 
 

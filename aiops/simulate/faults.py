@@ -93,7 +93,7 @@ MODES = {
 """The modes of a kind, the usual one first."""
 
 _SLOW = {"bad_deploy": 5.0, "third_party": 3.0}
-_LEAST_S = {"memory_leak": 480.0, "late_leak": 1500.0}
+TAKE_TIME = {"memory_leak": 480.0, "late_leak": 1500.0}
 """Shortest drawn duration of kinds that take their time, in seconds."""
 
 
@@ -173,7 +173,7 @@ def plan(
         if not deck:
             deck = [kinds[int(i)] for i in rng.permutation(len(kinds))]
         kind = deck.pop()
-        duration = max(float(rng.integers(60, 121)) * STEP, _LEAST_S.get(kind, 0.0))
+        duration = max(float(rng.integers(60, 121)) * STEP, TAKE_TIME.get(kind, 0.0))
         if at + duration + quiet_end_s > seconds:
             break
         fitting = [name for name in targets(mesh, kind, rate) if name != previous]

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from aiops.simulate.changes import plan_changes
 from aiops.simulate.cluster import Cluster
+from aiops.simulate.company import with_company
 from aiops.simulate.disturbances import plan_disturbances
 from aiops.simulate.draws import Streams
 from aiops.simulate.faults import Fault, checked, plan
@@ -76,6 +77,8 @@ class Simulation:
         other faults than ``kinds.KINDS`` or disturbances are asked for.
     disturbances
         What happens beside the faults and must not be blamed: ``all``, kinds, or exactly those; None: nothing.
+    company
+        Share of drawn faults beside which a second one begins.
     day
         Name of the day in the truth; the default names the seed.
     """
@@ -98,6 +101,7 @@ class Simulation:
         mesh: Mesh | str = "shop",
         disturbances: Literal["all"] | Sequence[Fault] | Sequence[str] | None = None,
         day: str = "",
+        company: float = 0.0,
     ) -> None:
         if not 0.0 < hours <= 24 * 366:
             raise ValueError(f"hours is {hours}: it must be above 0 and at most {24 * 366}")
@@ -119,11 +123,14 @@ class Simulation:
         self.wrong_clock_ns = drawn * wrong_clock if isinstance(wrong_clock, bool) else int(wrong_clock * 10**9)
         self.faults = [] if fault_free or faults is None else self._faults(faults)
         self.disturbances = [] if disturbances is None else self._disturbances(disturbances)
-        if any(one.kind not in KINDS for one in self.faults + self.disturbances):
-            self.mesh = replace(self.mesh, rich=True)
         hosts = self._hosts() if any(one.kind in ON_HOSTS for one in self.faults + self.disturbances) else {}
         self.faults = [self._placed(fault, hosts) for fault in self.faults]
+        if company:
+            rng, kinds = self._streams.generator("company"), self._drawn_from(faults)
+            self.faults = with_company(self.mesh, rng, self.faults, rate, kinds, company, hosts)
         self.disturbances = [self._placed(one, hosts) for one in self.disturbances]
+        if any(one.kind not in KINDS for one in self.faults + self.disturbances):
+            self.mesh = replace(self.mesh, rich=True)
         changes = plan_changes(
             self.mesh,
             self._streams.generator("changes"),
@@ -206,19 +213,25 @@ class Simulation:
         )
 
     def _faults(self, faults: Literal["auto", "all"] | Sequence[Fault] | Sequence[str]) -> list[Fault]:
-        if faults == "auto":
-            return self.plan()
-        if faults == "all":
-            return self.plan(self.kinds())
-        if isinstance(faults, str):
+        if isinstance(faults, str) and faults not in ("auto", "all"):
             raise ValueError(f"faults is {faults!r}: it is 'auto', 'all', None, a list of kinds or a list of Fault")
-        kinds = [fault for fault in faults if isinstance(fault, str)]
         given = [fault for fault in faults if isinstance(fault, Fault)]
-        if kinds and given:
+        if not given:
+            return self.plan(self._drawn_from(faults))
+        if len(given) < len(faults):
             raise ValueError("faults holds kinds and Fault objects: it must be one or the other")
-        if kinds:
-            return self.plan(kinds)
         return sorted((checked(self.mesh, fault) for fault in given), key=lambda fault: fault.start)
+
+    def _drawn_from(self, faults: Literal["auto", "all"] | Sequence[Fault] | Sequence[str] | None) -> list[str]:
+        """The kinds from which a plan is drawn."""
+        if faults == "auto":
+            return list(KINDS)
+        if faults == "all":
+            return self.kinds()
+        kinds = [fault for fault in faults or () if isinstance(fault, str)]
+        if faults and not kinds:
+            raise ValueError("company is for a drawn plan: put a second Fault into the list of faults instead")
+        return kinds
 
     def _disturbances(self, wanted: Literal["all"] | Sequence[Fault] | Sequence[str]) -> list[Fault]:
         given = [one for one in wanted if isinstance(one, Fault)]
