@@ -90,6 +90,15 @@ class Contrast:
                 self._gain = 1.0
             self._base[cells] += counts * self._trust(start, cells) * self._gain
 
+    def recent(self, now: int, length: int) -> F64:
+        """Counts of the last `length` ns, at most the longest of ``LENGTHS``: float64, shape (size,)."""
+        out = np.zeros(self.size)
+        for start, cells, counts in reversed(self._recent):
+            if start < now - length:
+                break
+            out[cells] += counts
+        return out
+
     def split(self, now: int, length: int) -> tuple[F64, F64]:
         """Counts of the last `length` ns, and normal counts: the baseline, and what waits for it but is older than that.
 
@@ -97,10 +106,7 @@ class Contrast:
         -------
         recent, normal : float64 arrays, shape (size,)
         """
-        recent, normal = np.zeros(self.size), self._base[: self.size] / self._gain
-        for start, cells, counts in self._recent:
-            if start >= now - length:
-                recent[cells] += counts
+        recent, normal = self.recent(now, length), self._base[: self.size] / self._gain
         for start, cells, counts, _ in self._pending:
             if start < now - length:
                 normal[cells] += counts * self._trust(start, cells)

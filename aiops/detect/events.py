@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ MOST = 4  # times that an event counts within a visit
 Key = tuple[Any, ...]  # (service, type, what it is made of ..., is it an error, the how manieth of its kind in a visit)
 
 
+class Visit(NamedTuple):
+    """Cells of the pairs of events of a visit (int64), and the services that it called, by name."""
+
+    cells: NDArray[np.int64]
+    called: tuple[str, ...]
+
+
 class Events:
     """What the events of visits are; codes are those of `visits`.
 
@@ -37,16 +44,19 @@ class Events:
         self._directory, self._logs, self._clients = directory, logs, clients
         self._code: dict[Key, int] = {}
         self._peers: dict[tuple[int, bytes], set[str]] = defaultdict(set)
-        self._cells: dict[tuple[int, int], NDArray[np.int64]] = {}  # (service, visit hash) -> cells; a cache
+        self._visits: dict[tuple[int, int], Visit] = {}  # (service, visit hash) -> what it is; a cache
 
-    def cells(self, service: int, visit: int, part: TraceRows) -> NDArray[np.int64]:
-        """Cells of the pairs of events of a visit that `part` describes, int64."""
-        found = self._cells.get((service, visit))
+    def visit(self, service: int, visit: int, part: TraceRows) -> Visit:
+        """What a visit is that `part` describes."""
+        found = self._visits.get((service, visit))
         if found is None:
-            if len(self._cells) >= MAX_CACHED:
-                self._cells.clear()
-            events = self._events(service, part.visit_events[visit], part.events)
-            found = self._cells[service, visit] = self.visits.cells(events, self._directory.service_subject[service])
+            if len(self._visits) >= MAX_CACHED:
+                self._visits.clear()
+            members = part.visit_events[visit]
+            events = self._events(service, members, part.events)
+            called = {part.events[event].peer for event, _ in members if part.events[event].type == CALL}
+            cells = self.visits.cells(events, self._directory.service_subject[service])
+            found = self._visits[service, visit] = Visit(cells, tuple(sorted(called - {""})))
         return found
 
     def peers(self, service: int, operation: bytes) -> set[str]:
@@ -117,7 +127,7 @@ class Events:
 
     def _index(self) -> None:
         self._code = {key: code for code, key in enumerate(self.keys)}
-        self._cells = {}
+        self._visits = {}
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from aiops.detect.traces import TraceDetector
 # Of which evictions are counted.
 TABLES = (
     "services", "edges", "environments", "series", "instances", "log_rates", "log_shapes", "operations", "calls",
-    "visit_events", "visit_pairs",
+    "flows", "visit_events", "visit_pairs",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def forget(
     trace_rows = traces.stays(rule, stays, log_rows.numbers)
     masks = {
         "services": stays, "edges": edges, "environments": environments, "series": series, "log_rates": log_rows.keys,
-        "log_shapes": log_rows.shapes, "operations": trace_rows.ops, "calls": trace_rows.calls,
+        "log_shapes": log_rows.shapes, "operations": trace_rows.ops, "calls": trace_rows.calls, "flows": trace_rows.flows,
         "visit_events": trace_rows.events, "visit_pairs": trace_rows.pairs,
     }  # fmt: skip
     if all(mask.all() for mask in masks.values()):

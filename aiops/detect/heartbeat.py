@@ -1,6 +1,6 @@
 """When each instance of a service last reported a metric -> evidence that instances are gone.
 
-An instance is alive while its silence is no longer than three of its own cadences and 30 s, measured against the newest
+An instance is alive while its silence is no longer than three of its own cadences and 15 s, measured against the newest
 point of its environment: when the whole environment is silent, nobody is missing.  What counts is how many instances a service
 has against how many it usually has, so that a deployment, which replaces them, is no loss.
 """
@@ -18,9 +18,9 @@ from aiops.detect.directory import OTHER, Directory
 from aiops.detect.retention import Kept, refitted
 from aiops.signals import SECOND, ServiceKey
 
-GRACE = 30 * SECOND
+GRACE = 15 * SECOND
 CADENCES = 3.0
-SUSTAIN = 40 * SECOND  # instances must be missing for so long
+SUSTAIN = 30 * SECOND  # instances must be missing for so long; with a cadence of 15 s a loss is told after 85 to 105 s
 LOST = 0.7  # instances below the usual number
 SETTLE = 300 * SECOND  # after so long the smaller number is the usual one
 GAIN = 1.0 / 30.0  # of the usual number, per window

@@ -13,6 +13,7 @@ from numba import njit
 
 CAP = 8.0  # one piece of evidence never outweighs everything else
 EFFECTIVE = 50.0  # a rate in a baseline counts as at most so many trials: rates drift with the mix of requests
+BOUND = 2.0  # what scores more lies outside of the bounds that a person is told: one in a hundred on either side
 _LOG10 = math.log(10.0)
 
 
@@ -70,3 +71,37 @@ def count_excess(x: Any, mean: Any, shape: Any) -> Any:
     bits = (x * math.log(x / m) if x > 0 else 0.0) - (x + shape) * math.log((x + shape) / (m + shape))
     value = min(CAP, max(0.0, bits / _LOG10))
     return value if x > m else -value
+
+
+def share_bounds(n: int, p: float, weight: float, effective: float, level: float = BOUND) -> tuple[float, float]:
+    """Shares of hits among `n` trials that are no news: fewer, or more, have a score above `level`; see ``at_least``."""
+
+    def most(p: float) -> int:
+        low, high = 0, n  # the greatest k whose score is at most `level`: scores rise with k
+        while low < high:
+            middle = (low + high + 1) // 2
+            if at_least(float(middle), float(n), p, weight, effective) <= level:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    return (n - most(1.0 - p)) / n, most(p) / n
+
+
+def count_bounds(mean: float, shape: float, level: float = BOUND) -> tuple[float, float]:
+    """Counts that are no news: below and above them ``count_excess`` is more than `level`."""
+
+    def edge(inside: float, outside: float) -> float:
+        for _ in range(60):  # halving: to the last bit of what a person reads
+            middle = (inside + outside) / 2.0
+            if abs(count_excess(middle, mean, shape)) <= level:
+                inside = middle
+            else:
+                outside = middle
+        return inside
+
+    above = mean + 1.0
+    while abs(count_excess(above, mean, shape)) <= level:
+        above *= 2.0
+    return edge(mean, 0.0), edge(mean, above)

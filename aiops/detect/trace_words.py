@@ -6,15 +6,27 @@ from collections.abc import Callable
 from typing import Any
 
 from aiops.detect.anomalies import Candidate
-from aiops.detect.shifts import Shift
+from aiops.detect.flows import Flow
+from aiops.detect.rates import Rate
+from aiops.detect.shares import Share
+from aiops.detect.shifts import Shift, Slow
+from aiops.detect.tails import CAP, EFFECTIVE, count_bounds, count_excess, share_bounds
 from aiops.findings import NOVEL, Note
+from aiops.records import rfc3339
 from aiops.signals import CALL, LOG, OP, STEM, ServiceKey
 from aiops.traces.durations import milliseconds
+
+LEAST_MS = 1.0  # of the 90th percentile, ms: a smaller move opens no anomaly
 
 
 def text(name: bytes) -> str:
     """A name of a span or a text of a log line."""
     return name.decode("utf-8", "replace")
+
+
+def matters(found: Shift | Slow) -> bool:
+    """Is it more than nothing in time?  What is slower by less than ``LEAST_MS`` nobody waits for, however rare it is."""
+    return found.recent_p90 < 0 or milliseconds(found.recent_p90) - milliseconds(found.normal_p90) >= LEAST_MS
 
 
 def shift(what: str, found: Shift) -> str:
@@ -33,6 +45,100 @@ def shift_candidate(
         key, kind, what, "duration-shift", found.score, statement or shift(what, found), "up", None, peer,
         milliseconds(found.recent_p90), milliseconds(found.normal_p90), None, milliseconds(found.normal_p90), None, (),
         {"unit": "ms"},
+    )  # fmt: skip
+
+
+def rarity(score: float) -> str:
+    """How rare a score is, in words.
+
+    >>> rarity(4.3), rarity(8.0)
+    ('about once in 20,000 windows', 'less than once in 100,000,000 windows')
+    """
+    if score >= CAP:
+        return f"less than once in {10.0**CAP:,.0f} windows"
+    return f"about once in {float(f'{10.0**score:.0e}'):,.0f} windows"
+
+
+def percent(share: float) -> str:
+    """A share as a person reads it."""
+    return f"{100 * share:.2g} %"
+
+
+def since(start: int) -> str:
+    """Time of day of a window's start (Unix ns)."""
+    return rfc3339(start)[11:19]
+
+
+def run(what: str, found: Slow) -> str:
+    """How durations have been since some window."""
+    of = (
+        f"{found.hits} of {found.trials} since {since(found.since)} took longer than {milliseconds(found.limit):.3g} ms"
+    )
+    return f"{what}: {of}, usually {percent(found.normal)}"
+
+
+def run_candidate(
+    key: ServiceKey, what: str, found: Slow, kind: str = "latency", peer: str | None = None, statement: str = ""
+) -> Candidate:
+    """Durations that have been too long since some window, as a candidate: the same signal as a rise."""
+    observed = milliseconds(found.recent_p90) if found.recent_p90 >= 0 else None
+    expected = milliseconds(found.normal_p90)
+    return Candidate(
+        key, kind, what, "duration-shift", found.score, statement or run(what, found), "up", None, peer, observed, expected,
+        None, milliseconds(found.limit), found.since, (), {"unit": "ms"},
+    )  # fmt: skip
+
+
+def share(found: Share, what: str) -> str:
+    """How often something was so."""
+    when = f" since {since(found.since)}" if found.since >= 0 else ""
+    return f"{found.hits} of {found.trials} {what}{when}, usually {percent(found.normal)}"
+
+
+def share_candidate(
+    key: ServiceKey, signal: str, found: Share, what: str, detector: str = "error-ratio", kind: str = "error",
+    peer: str | None = None,
+) -> Candidate:  # fmt: skip
+    """A share that rose, as a candidate."""
+    low, high = share_bounds(found.trials, found.normal, found.weight, EFFECTIVE)
+    return Candidate(
+        key, kind, signal, detector, found.score, share(found, what), "up", None, peer, found.hits / found.trials,
+        found.normal, low, high, found.since if found.since >= 0 else None,
+    )  # fmt: skip
+
+
+def stronger(rises: list[Share], runs: list[Share]) -> list[Share]:
+    """Of each key the rise or the run, whichever has the greater score."""
+    best = {found.key: found for found in rises}
+    for found in runs:
+        if found.key not in best or found.score > best[found.key].score:
+            best[found.key] = found
+    return [best[key] for key in sorted(best)]
+
+
+def traffic(service: str, found: Rate) -> str:
+    """How many requests a service got."""
+    return f"{service} got {found.times} requests, expected about {found.expected:.0f}"
+
+
+def traffic_candidate(key: ServiceKey, found: Rate, shape: float) -> Candidate:
+    """More or fewer requests than a service's share, as a candidate; `shape` as in ``count_excess``."""
+    low, high = count_bounds(found.expected, shape)
+    score = abs(float(count_excess(float(found.times), found.expected, shape)))
+    return Candidate(
+        key, "traffic", "requests", "share-of-traffic", score, traffic(key.service, found),
+        "up" if found.score > 0 else "down", None, None, float(found.times), found.expected, low, high,
+    )  # fmt: skip
+
+
+def flow_candidate(key: ServiceKey, found: Flow) -> Candidate:
+    """An edge that is new or carries no calls any more, as a candidate of the caller."""
+    usually = "and never did before" if found.score > 0 else f"usually in {percent(found.normal)}"
+    statement = f"{key.service} calls {found.callee} in {found.hits} of {found.visits} visits, {usually}"
+    low, high = share_bounds(found.visits, found.normal, found.known, EFFECTIVE)
+    return Candidate(
+        key, "edge", f"calls to {found.callee}", "calls-per-visit", abs(found.score), statement,
+        "up" if found.score > 0 else "down", None, found.callee, found.hits / found.visits, found.normal, low, high,
     )  # fmt: skip
 
 
@@ -65,7 +171,8 @@ def visit_candidate(key: ServiceKey, term: int, item: Any, events: list[tuple[An
     told = events[item.event if novel else item.y]
     kind = "error" if told[-2] else "log" if told[1] in (LOG, STEM) else "traffic"
     observed = item.seen / item.visits if novel else 1.0 - item.missed / item.trials
+    low, high = share_bounds(item.visits if novel else item.trials, min(item.normal, 1.0), EFFECTIVE, EFFECTIVE)
     return Candidate(
         key, kind, "new in visits" if novel else "missing in visits", "visit-events", item.score, note.statement,
-        "up" if novel else "down", None, None, observed, item.normal,
+        "up" if novel else "down", None, None, observed, item.normal, low, high,
     )  # fmt: skip

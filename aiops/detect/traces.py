@@ -1,4 +1,7 @@
-"""Trace rows of a window -> evidence about services (own time, loss, novelty, errors, traffic) and edges (gap, unreachable)."""
+"""Trace rows of a window -> evidence about services: own time, latency, loss, novelty, errors, traffic.
+
+What the rows say of edges is handed to ``aiops.detect.edges``.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,20 @@ from numpy.typing import NDArray
 
 from aiops.detect import trace_words as words
 from aiops.detect.anomalies import STAY, Candidate
+from aiops.detect.contrast import LENGTHS
 from aiops.detect.directory import Directory
+from aiops.detect.edges import Edges
 from aiops.detect.events import Events
 from aiops.detect.logs import LogDetector
 from aiops.detect.operations import Operations
 from aiops.detect.rates import Rates
 from aiops.detect.retention import Kept, Mask, Rule
-from aiops.detect.shares import Share, Shares
+from aiops.detect.shares import Shares
 from aiops.detect.shifts import Durations
-from aiops.findings import ERRORS, GAP, LOSS, LOST, NOVEL, OWN, TERMS, TRAFFIC, UNREACHABLE, Note
+from aiops.findings import ERRORS, LOSS, LOST, NOVEL, OWN, TERMS, TRAFFIC, Note
 from aiops.signals import SECOND, ServiceKey, TraceRows
 
-LEAST_OWN, LEAST_GAP = 5, 3  # durations that are compared at all; gaps vary less
-FULL_OWN, FULL_GAP = 1.5, 1.0
+LEAST_OWN, FULL_OWN = 5, 1.5  # durations that are compared at all
 HOLD = 110 * SECOND  # so long after the last span its windows are still contrasted; then silence says nothing
 SILENCE, CUT = 60 * SECOND, 10 * SECOND  # after so long a silence of all spans, the first seconds are not used
 STEADY = 20.0  # over-dispersion of a service's share of all spans
@@ -36,6 +40,7 @@ class TraceRowsKept(NamedTuple):
     calls: Mask
     events: Mask
     pairs: Mask
+    flows: Mask
 
 
 class TraceDetector:
@@ -46,13 +51,13 @@ class TraceDetector:
         self._directory, self._logs = directory, logs
         self.own = Durations(suspicion, LEAST_OWN, FULL_OWN)
         self.whole = Durations(suspicion, LEAST_OWN, FULL_OWN)
-        self.gap = Durations(suspicion, LEAST_GAP, FULL_GAP)
-        self.errors, self.calls = Shares(suspicion), Shares(suspicion)
+        self.errors = Shares(suspicion)
         self.traffic = Rates(suspicion, STEADY, LEAST_SPANS)
         self._ops, self._clients = Operations(directory), Operations(directory)
         self.events = Events(directory, logs, self._clients)
         self.visits = self.events.visits
-        self._known = [0, 0, 0]  # services, edges and environments that the parts have been told of
+        self.edges = Edges(directory, self._clients, self.events)
+        self._known = [0, 0]  # services and environments that the parts have been told of
         self._last: dict[int, int] = {}  # environment -> start of the last window with spans
         self._cut: dict[int, int] = {}  # environment -> until when windows are not used
         self.calls_now: NDArray[np.float64] = np.empty(0)
@@ -68,7 +73,7 @@ class TraceDetector:
                 self._last[environment] = window
         op: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         call: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-        edge: dict[int, int] = defaultdict(int)
+        edge: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         histograms: tuple[dict[tuple[int, int], int], ...] = (defaultdict(int), defaultdict(int), defaultdict(int))
         visits: dict[tuple[ServiceKey, int], list[Any]] = {}
         self._register(tenant, parts)
@@ -91,9 +96,10 @@ class TraceDetector:
                 if used[service[s]]:
                     counts = call[self._call_key(service[s], part.operations[o])]
                     counts[0], counts[1] = counts[0] + n, counts[1] + missing
-            for (a, b), (n, _) in zip(part.edge.tolist(), part.edge_counts.tolist(), strict=True):
+            for (a, b), (n, failed) in zip(part.edge.tolist(), part.edge_counts.tolist(), strict=True):
                 if used[service[b]]:
-                    edge[self._edge_key(part.services[a][1], service[b])] += n
+                    counts = edge[self._edge_key(part.services[a][1], service[b])]
+                    counts[0], counts[1] = counts[0] + n, counts[1] + failed
             for (a, b, bin_), n in zip(part.gap.tolist(), part.gap_counts.tolist(), strict=True):
                 if used[service[b]]:
                     histograms[2][self._edge_key(part.services[a][1], service[b]), bin_] += n
@@ -126,16 +132,16 @@ class TraceDetector:
             self._edge_key(caller[1], code[callee])
 
     def _count(self, window: int, op: Any, call: Any, edge: Any, histograms: Any, live: bool) -> None:
-        for durations, histogram in zip((self.own, self.whole, self.gap), histograms, strict=True):
+        for durations, histogram in zip((self.own, self.whole, self.edges.gap), histograms, strict=True):
             keys = sorted(histogram)
             table = np.array(keys, np.int64).reshape(-1, 2)
             durations.add(window, table[:, 0], table[:, 1], np.array([histogram[k] for k in keys], np.int64), live)
-        for shares, counts in ((self.errors, op), (self.calls, call)):
+        for shares, counts in ((self.errors, op), (self.edges.calls, call), (self.edges.failures, edge)):
             keys = sorted(counts)
             table = np.array([counts[k] for k in keys], np.int64).reshape(-1, 2)
             shares.add(window, np.array(keys, np.int64), table[:, 0], table[:, 1], live)
         self.calls_now = np.zeros(len(self._directory.edges))
-        for key, n in edge.items():
+        for key, (n, _) in edge.items():
             self.calls_now[key] = n
 
     def _count_visits(
@@ -144,12 +150,17 @@ class TraceDetector:
         """Distinct visits in canonical order, so that events get their codes in the same order whatever came first."""
         cells: list[tuple[NDArray[np.int64], int]] = []
         per_service: dict[int, int] = defaultdict(int)
+        calling: dict[tuple[int, str], int] = defaultdict(int)
         for (_, visit), (service, n, part) in sorted(visits.items(), key=lambda item: item[0]):
-            cells.append((self.events.cells(service, visit, part), n))
+            found = self.events.visit(service, visit, part)
+            cells.append((found.cells, n))
             per_service[service] += n
+            for callee in found.called:
+                calling[service, callee] += n
         keys = np.array(sorted(per_service), np.int64)
         counts = np.array([per_service[k] for k in keys.tolist()], np.int64)
         self.visits.add(window, cells, keys, counts, any(spans.values()))
+        self.edges.flows.add(window, calling, any(spans.values()))
         group = np.array(sorted(e for e, n in spans.items() if n), np.int64)
         self.traffic.add(
             window, keys, counts, group, np.array([float(spans[e]) for e in group.tolist()]), any(spans.values())
@@ -159,13 +170,13 @@ class TraceDetector:
     def _grow(self) -> None:
         """Tell the parts of services, edges and environments that are new in the directory."""
         d, known = self._directory, self._known
-        for _ in range(known[2], len(d.environments)):
+        for _ in range(known[1], len(d.environments)):
             self.traffic.add_group()
         for service in range(known[0], len(d.services)):
             self.visits.grow(d.service_subject[service])
             self.traffic.grow([d.service_subject[service]], [d.service_environment[service]])
-        self.gap.grow(d.edge_subject[known[1] :])
-        self._known = [len(d.services), len(d.edges), len(d.environments)]
+        self.edges.grow()
+        self._known = [len(d.services), len(d.environments)]
 
     def _op_key(self, service: int, name: bytes) -> int:
         known, key = len(self._ops), self._ops.code(service, name)
@@ -179,7 +190,7 @@ class TraceDetector:
     def _call_key(self, service: int, name: bytes) -> int:
         known, key = len(self._clients), self._clients.code(service, name)
         if key == known:
-            self.calls.grow([self._directory.service_subject[service]])
+            self.edges.calls.grow([self._directory.service_subject[service]])
         return key
 
     def _edge_key(self, caller: str, callee: int) -> int:
@@ -191,17 +202,22 @@ class TraceDetector:
     def sizes(self) -> dict[str, int]:
         """Fill of every table, for metrics."""
         events, pairs = self.visits.sizes
-        return {"operations": len(self._ops), "calls": len(self._clients), "visit_events": events, "visit_pairs": pairs}
+        return {
+            "operations": len(self._ops), "calls": len(self._clients), "flows": len(self.edges.flows),
+            "visit_events": events, "visit_pairs": pairs,
+        }  # fmt: skip
 
     @property
     def nearly_full(self) -> bool:
         """May rows go before the hour?"""
-        return self._ops.nearly_full or self._clients.nearly_full or self.visits.nearly_full
+        tables = (self._ops, self._clients, self.visits, self.edges.flows)
+        return any(table.nearly_full for table in tables)
 
     def stays(self, rule: Rule, services: Mask, numbers: Mask) -> TraceRowsKept:
         """Which rows stay where these services, and numbers of log templates, do."""
         events, pairs = self.events.stays(rule, services, numbers)
-        return TraceRowsKept(self._ops.stays(rule, services), self._clients.stays(rule, services), events, pairs)
+        ops, calls = self._ops.stays(rule, services), self._clients.stays(rule, services)
+        return TraceRowsKept(ops, calls, events, pairs, self.edges.flows.stays(rule, services))
 
     def keep(
         self, rows: TraceRowsKept, services: Kept, edges: Kept, environments: Kept, subjects: Kept, numbers: Kept
@@ -209,10 +225,10 @@ class TraceDetector:
         """Only these stay; the directory still has all that it had."""
         self._grow()
         ops, calls = Kept(rows.ops), Kept(rows.calls)
-        for durations, keys in ((self.own, ops), (self.whole, ops), (self.gap, edges)):
-            durations.keep(keys, subjects)
+        self.own.keep(ops, subjects)
+        self.whole.keep(ops, subjects)
         self.errors.keep(ops, subjects)
-        self.calls.keep(calls, subjects)
+        self.edges.keep(edges, calls, Kept(rows.flows), services, subjects)
         self.traffic.keep(services, environments, subjects)
         self._ops.keep(ops, services)
         self._clients.keep(calls, services)
@@ -220,14 +236,15 @@ class TraceDetector:
         of = environments.code.tolist()
         self._last = {of[e]: last for e, last in self._last.items() if of[e] >= 0}
         self._cut = {of[e]: until for e, until in self._cut.items() if of[e] >= 0}
-        self._known = [len(services.rows), len(edges.rows), len(environments.rows)]
+        self._known = [len(services.rows), len(environments.rows)]
         self.calls_now = np.zeros(len(edges.rows))
 
     # ---- evidence -------------------------------------------------------------------------------------------------------
     def advance(self, now: int) -> None:
         """Event time is `now`."""
-        for part in (self.own, self.whole, self.gap, self.errors, self.calls):
+        for part in (self.own, self.whole, self.errors):
             part.contrast.advance(now)
+        self.edges.advance(now)
         self.visits.advance(now)
         self.traffic.advance(now)
 
@@ -253,7 +270,6 @@ class TraceDetector:
         found: list[Candidate] = []
         heard_service = np.array([e in heard for e in d.service_environment], bool)
         self._own(now, terms, notes, found)
-        self._gap(now, edge_terms, notes, found)
         loss, lost, novel = self.visits.evidence(now)
         for term, best in ((LOSS, loss), (LOST, lost), (NOVEL, novel)):
             for service, item in best.items():
@@ -267,97 +283,86 @@ class TraceDetector:
                         words.visit_candidate(d.services[service], term, item, self.events.keys, notes[service, term])
                     )
         self._errors(now, terms, notes, found)
-        self._unreachable(now, edge_terms, notes)
-        for rate in self.traffic.evidence(now, STAY):
-            if rate.score < 0:
-                terms[rate.key, TRAFFIC] = -rate.score
-                statement = (
-                    f"{d.services[rate.key].service} got {rate.times} requests, expected about {rate.expected:.0f}"
-                )
-                notes[rate.key, TRAFFIC] = Note(statement, "trace")
-                found.append(
-                    Candidate(d.services[rate.key], "traffic", "requests", "share-of-traffic", -rate.score, statement,
-                              "down", None, None, float(rate.times), rate.expected)
-                )  # fmt: skip
+        self.edges.evidence(now, edge_terms, notes, found)
+        self._traffic(now, terms, notes, found)
+        # Calls that used to come in most visits are missed there already.
+        told = {service for service, item in loss.items() if item.score >= STAY}
+        flows = [
+            f for f in self.edges.flows.evidence(now, self.visits.seen, STAY) if f.score > 0 or f.caller not in told
+        ]
+        found += [words.flow_candidate(d.services[flow.caller], flow) for flow in flows]
         terms[~heard_service] = np.where(_TRACE_TERMS, 0.0, terms[~heard_service])
         seen, _ = self.visits.seen.split(now, 60 * SECOND)
         recent[: len(seen)] = seen
         trials, _ = self.errors.contrast.split(now, 60 * SECOND)
         failed = np.zeros(len(d.services))
         np.add.at(failed, np.array([service for service, _ in self._ops], np.int64), trials.reshape(-1, 2)[:, 1])
+        for candidate in found:
+            candidate.statement += f"; {words.rarity(candidate.score)}"
         said = [c for c in found if d.environment(c.service.tenant, c.service.environment) in heard]
         return said, recent, failed
 
     def _own(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
-        for kind, shifts in (("own time", self.own.evidence(now)), ("latency", self.whole.evidence(now))):
-            for shift in shifts:
+        for kind, durations in (("own time", self.own), ("latency", self.whole)):
+            for shift in durations.evidence(now):
                 service, name = self._ops[shift.key]
                 if kind == "own time" and shift.score > terms[service, OWN]:
                     terms[service, OWN] = shift.score
                     notes[service, OWN] = Note(words.shift(f"own time of {words.text(name)}", shift), "trace")
-                if shift.score >= STAY:
+                if shift.score >= STAY and words.matters(shift):
                     found.append(
                         words.shift_candidate(self._directory.services[service], f"{kind} of {words.text(name)}", shift)
                     )
-
-    def _gap(self, now: int, edge_terms: dict[Any, float], notes: dict[Any, Note], found: list[Candidate]) -> None:
-        d = self._directory
-        for shift in self.gap.evidence(now):
-            caller, callee = d.edges[shift.key]
-            key = d.services[callee]
-            edge_terms[caller, key.service, d.service_environment[callee], GAP] = shift.score
-            if shift.score <= 0:
-                continue
-            statement = words.shift(f"network time of calls {caller} -> {key.service}", shift)
-            notes[caller, key.service, d.service_environment[callee], GAP] = Note(statement, "edge")
-            if shift.score >= STAY:
+            for run in filter(words.matters, durations.runs(now, STAY)):
+                service, name = self._ops[run.key]
                 found.append(
-                    words.shift_candidate(key, f"network time from {caller}", shift, "edge", caller, statement)
+                    words.run_candidate(self._directory.services[service], f"{kind} of {words.text(name)}", run)
                 )
 
     def _errors(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
-        for share in self.errors.evidence(now):
+        rises = self.errors.evidence(now)
+        for share in rises:
             service, name = self._ops[share.key]
-            usual = f"usually {100 * share.normal:.2g} %"
-            statement = f"{share.hits} of {share.trials} requests to {words.text(name)} failed, {usual}"
             if share.score > terms[service, ERRORS]:
                 terms[service, ERRORS] = share.score
-                notes[service, ERRORS] = Note(statement, "trace")
+                notes[service, ERRORS] = Note(words.share(share, f"requests to {words.text(name)} failed"), "trace")
+        for share in words.stronger(rises, self.errors.runs(now, STAY)):
+            service, name = self._ops[share.key]
+            what = f"requests to {words.text(name)} failed"
             if share.score >= STAY:
                 found.append(
-                    Candidate(self._directory.services[service], "error", f"error ratio of {words.text(name)}", "error-ratio",
-                              share.score, statement, "up", None, None, share.hits / share.trials, share.normal)
-                )  # fmt: skip
+                    words.share_candidate(
+                        self._directory.services[service], f"error ratio of {words.text(name)}", share, what
+                    )
+                )
 
-    def _unreachable(self, now: int, edge_terms: dict[Any, float], notes: dict[Any, Note]) -> None:
-        best: dict[tuple[str, str, int], Share] = {}
-        for share in self.calls.evidence(now):
-            service, name = self._clients[share.key]
-            for peer in self.events.peers(service, name):
-                key = (self._directory.services[service].service, peer, self._directory.service_environment[service])
-                if key not in best or share.score > best[key].score:
-                    best[key] = share
-        for (caller, callee, environment), share in best.items():
-            edge_terms[caller, callee, environment, UNREACHABLE] = share.score
-            usual = f"usually {100 * share.normal:.2g} %"
-            statement = f"{share.hits} of {share.trials} calls {caller} -> {callee} reached nobody, {usual}"
-            notes[caller, callee, environment, UNREACHABLE] = Note(statement, "edge")
+    def _traffic(self, now: int, terms: NDArray[np.float64], notes: dict[Any, Note], found: list[Candidate]) -> None:
+        _, known = self.traffic.counts.split(now, max(LENGTHS))
+        for rate in self.traffic.evidence(now, STAY):
+            key = self._directory.services[rate.key]
+            if rate.score < 0:
+                terms[rate.key, TRAFFIC] = -rate.score
+                notes[rate.key, TRAFFIC] = Note(words.traffic(key.service, rate), "trace")
+            # What is expected is itself known from so many visits only: a service that is new has no share yet.
+            shape = 1.0 / (1.0 / STEADY + 1.0 / (known[rate.key] + 1.0))
+            candidate = words.traffic_candidate(key, rate, shape)
+            if candidate.score >= STAY:
+                found.append(candidate)
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
         """For a snapshot."""
         return {
-            "own": self.own.contrast.state(), "whole": self.whole.contrast.state(), "gap": self.gap.contrast.state(),
-            "errors": self.errors.contrast.state(), "calls": self.calls.contrast.state(), "events": self.events.state(),
+            "own": self.own.state(), "whole": self.whole.state(), "errors": self.errors.state(),
+            "edges": self.edges.state(), "events": self.events.state(),
             "traffic": self.traffic.state(), "ops": self._ops.state(), "clients": self._clients.state(),
             "known": self._known, "last": self._last, "cut": self._cut, "calls_now": self.calls_now,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot; the directory and the templates have been restored before."""
-        for name in ("own", "whole", "gap", "errors", "calls"):
-            getattr(self, name).contrast.restore(state[name])
-        self.events.restore(state["events"])
+        for name in ("own", "whole", "errors", "edges", "events"):
+            getattr(self, name).restore(state[name])
         self.traffic.restore(state["traffic"])
         self._ops.restore(state["ops"])
         self._clients.restore(state["clients"])

@@ -52,7 +52,7 @@ def test_one_instance_of_three_that_falls_silent_is_found_and_named():
     assert (candidate.observed, candidate.expected) == (2.0, pytest.approx(3.0, abs=0.1))
     assert candidate.statement == "2 of usually 3 instances of web report: silent are web-c"
     assert "db" not in told[-1]
-    assert T + 600 * SECOND < candidate.onset <= cluster.now - 40 * SECOND
+    assert T + 600 * SECOND < candidate.onset <= cluster.now - 30 * SECOND
 
 
 def test_a_service_without_any_instance_left_is_found():
@@ -124,9 +124,9 @@ def test_a_habit_of_losing_instances_lowers_the_score():
 def test_the_grace_follows_the_cadence_of_each_instance(cadence):
     cluster = Cluster(cadence * SECOND)
     assert not any(cluster.live(1800, *PODS))
-    told = cluster.live(3 * cadence + 30 + 40 + 2 * cadence + 20, *PODS[:2])
+    told = cluster.live(3 * cadence + 15 + 30 + 2 * cadence + 20, *PODS[:2])
     assert told[-1]["web"][0] >= LOUD
-    silent = 3 * cadence + 30
+    silent = 3 * cadence + 15
     assert not any(told[: silent // 10 - 1])
 
 
