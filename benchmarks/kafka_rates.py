@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiops.ingest.stage import Ingest, Message
 from aiops.signals import SECOND, WINDOW
 from benchmarks.kafka_load import Load, Mix, preload
 from benchmarks.kafka_site import PARTITIONS, Sent, Site, cpu_of, recent
+from benchmarks.kafka_transport import transport
 from streams.tasks.ingest import STEP
 
 ROLES = ("ingest", "assemble", "detect", "respond")
@@ -21,6 +22,7 @@ WORKERS = (1, 2, 4)
 NOISE = 0.1  # CPU seconds by which two starts of a process may differ: what took less is said to have taken this
 UNIT = Mix(10_000, 20_000, 20_000)  # items a second of event time: 100,000 series
 QUICK_UNIT = Mix(2_000, 4_000, 4_000)
+WINDOWS, QUICK_WINDOWS = (3, 21), (1, 4)  # of ingest, in a short run and in a long one
 
 
 def beyond(whole: float, start_up: float) -> float:
@@ -70,34 +72,64 @@ def alone(signal: str, messages: Iterable[Sent]) -> float:
     return took + time.process_time() - begun
 
 
+class _Cost(NamedTuple):
+    """CPU seconds for the same messages; of the role with its start."""
+
+    stage: float
+    role: float
+    transport: float
+
+    def less(self, other: _Cost) -> _Cost:
+        """What a longer run took more than a shorter one."""
+        return _Cost(*(a - b for a, b in zip(self, other, strict=True)))
+
+
 def ingest(kafka: dict[str, str], folder: Path, quick: bool, best_of: int) -> list[Line]:
-    """The role on topics that are full, and the stage alone on the same messages."""
+    """The role on topics that are full, and the stage alone on the same messages.
+
+    A short run and a long one: their difference is free of what starting costs, and of learning what series there are.
+    """
     lines = []
     for signal, mix in (
         ("metrics", Mix(UNIT.points, 0, 0)), ("logs", Mix(0, UNIT.records, 0)), ("traces", Mix(0, 0, UNIT.spans))
     ):  # fmt: skip
+        what = "spans" if signal == "traces" else signal
         for size in (500, 100):
-            load, windows = Load.of(mix, size), 3 if quick else 12
-            windows *= 2 if signal == "metrics" else 1  # as many points as there are spans
-            span = windows * WINDOW
-            items, start = load.items(span), recent(span)
-            stage = min(alone(signal, load.messages(start, start + span)) for _ in range(best_of + 1))
-            role, first = float("inf"), 0.0
-            for _ in range(best_of):
-                with Site(kafka, folder, [signal]) as site:
-                    nothing = site.start_up("ingest")
-                    preload(site, load, windows)
-                    role, first = min((role, first), (beyond(site.cost("ingest"), nothing), nothing))
-            share = stage / role
+            load = Load.of(mix, size)
+            short, long = QUICK_WINDOWS if quick else WINDOWS
+            scale = 2 if signal == "metrics" else 1  # as many points as there are spans
+            runs = [_cost(kafka, folder, signal, load, scale * windows, best_of) for windows in (short, long)]
+            cost = runs[1].less(runs[0])
+            items = load.items(scale * long * WINDOW) - load.items(scale * short * WINDOW)
+            role, bare = max(cost.role, NOISE), max(cost.transport, NOISE)
+            share = cost.stage / role
+            about = {"items": items, "cpu_seconds": round(role, 2), "cpu_seconds_of_short_run": round(runs[0].role, 2)}
             lines.append(Line(
-                f"kafka.ingest.{'spans' if signal == 'traces' else signal}_{size}",
-                f"ingest, {'spans' if signal == 'traces' else signal}, {size} a message", items / role, "items/s/core",
+                f"kafka.ingest.{what}_{size}", f"ingest, {what}, {size} a message", items / role, "items/s/core",
                 f"{INGEST_BAR:.0%} of the stage alone", share >= INGEST_BAR,
-                {"stage_alone": round(items / stage), "share": round(share, 3), "items": items,
-                 "cpu_seconds": round(role, 2), "start_up_cpu_seconds": round(first, 2)},
+                {"stage_alone": round(items / cost.stage), "share": round(share, 3), **about},
+            ))  # fmt: skip
+            told(lines[-1])
+            lines.append(Line(
+                f"kafka.ingest.{what}_{size}.transport", "  transport alone", items / bare, "items/s/core", "", None,
+                {"cpu_seconds": round(bare, 2), "share_if_nothing_else": round(cost.stage / (cost.stage + bare), 3)},
             ))  # fmt: skip
             told(lines[-1])
     return lines
+
+
+def _cost(kafka: dict[str, str], folder: Path, signal: str, load: Load, windows: int, best_of: int) -> _Cost:
+    """The best of some runs of each."""
+    span = windows * WINDOW
+    start = recent(span)
+    stage = min(alone(signal, load.messages(start, start + span)) for _ in range(best_of + 1))
+    role = bare = float("inf")
+    for _ in range(best_of):
+        with Site(kafka, folder, [signal]) as site:
+            preload(site, load, windows)
+            role = min(role, site.cost("ingest"))
+            bare = min(bare, transport(site))
+    return _Cost(stage, role, bare)
 
 
 def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) -> list[Line]:

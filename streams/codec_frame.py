@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams import codec_kernels as kernels
 from streams.records import Refused
 
-VERSION = 1
+VERSION = 2  # no release has written another: none is read
 ROWS, ITEMS, FINDINGS = b"R", b"I", b"F"
 KINDS = {ROWS: "window rows", ITEMS: "trace items", FINDINGS: "findings"}
 HEAD = 2  # bytes before the MessagePack: version, kind
@@ -86,20 +87,25 @@ def array(field: str, data: memoryview, dtype: str | np.dtype[Any], n: int, colu
 
 
 def raw_codes(codes: NDArray[Any], size: int) -> memoryview:
-    """Codes below `size`, in as few bytes each as `size` needs."""
-    return raw(codes, _narrow(size))
+    """Codes below `size`, in as few bytes each as `size` needs: the low bytes of all of them, then the next ones."""
+    out: memoryview = kernels.planes_of(codes.astype(np.int32, copy=False), _width(size)).data
+    return out
 
 
-def codes(field: str, data: memoryview, n: int, size: int, columns: int = 0) -> NDArray[np.int32]:
+def codes(field: str, data: memoryview, n: int, size: int) -> NDArray[np.int32]:
     """What ``raw_codes`` was given: every code is one of `size`."""
-    out = array(field, data, _narrow(size), n, columns)
-    if out.size and int(out.max()) >= size:
-        raise CodecError(f"{field} holds code {int(out.max())} of a table of {size}")
-    return out.astype(np.int32)
+    width = _width(size)
+    if n < 0 or len(data) != n * width:
+        raise CodecError(f"{field} has {len(data)} bytes, not the {n * width} of {n} rows")
+    out: NDArray[np.int32]
+    out, greatest = kernels.codes_of(np.frombuffer(data, np.uint8), n, width)
+    if n and greatest >= size:
+        raise CodecError(f"{field} holds code {greatest} of a table of {size}")
+    return out
 
 
-def _narrow(size: int) -> str:
-    return "<u1" if size <= 1 << 8 else "<u2" if size <= 1 << 16 else "<u4"
+def _width(size: int) -> int:
+    return 1 if size <= 1 << 8 else 2 if size <= 1 << 16 else 4
 
 
 def truths(field: str, data: memoryview, n: int) -> NDArray[np.bool_]:

@@ -1,19 +1,31 @@
-"""Trace items <-> columns; names travel once a message, in the order in which the rows name them."""
+"""Trace items <-> columns; names travel once a message, in the order in which the rows name them.
+
+Most of what a span says it shares with others of its message: its trace, and what it does (service, name, peer, kind, error),
+its *role*.  Both are written once, and a row says which; the offset of the message is written once for all that came in it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from aiops.traces.items import LogColumns, SpanColumns, TraceItems
+from streams import codec_columns as columns
 from streams import codec_frame as frame
 from streams import codec_kernels as kernels
+from streams.codec_columns import Column
+from streams.codec_frame import CodecError
 
 I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+
+_NONE: I32 = np.empty(0, np.int32)
+_NOTHING = memoryview(b"")
 
 
 @dataclass(slots=True)
@@ -34,23 +46,38 @@ class DecodedShapes:
         return len(self.texts)
 
 
+class Placed(NamedTuple):
+    """Rows in the order of their partitions, and where each partition begins, the end of the last included."""
+
+    rows: I64
+    edges: list[int]
+
+    @classmethod
+    def whole(cls, n: int) -> Placed:
+        """All `n` rows in one partition."""
+        return cls(np.arange(n), [0, n])
+
+
+class Shared(msgspec.Struct, array_like=True):
+    """Pairs of 64 bits that rows share, and which of them each row has; without `places` each row has its own."""
+
+    pairs: memoryview
+    places: memoryview
+
+
 class SpansBody(msgspec.Struct):
     """``n`` spans: the columns of ``SpanColumns``."""
 
     n: int
     operations: list[bytes]
     peers: list[bytes]
-    offset: memoryview
-    trace: memoryview
+    offset: Column
+    trace: Shared
     span: memoryview
     parent: memoryview
-    service: memoryview
-    name: memoryview
-    peer: memoryview  # 0 = none, k + 1 = the k-th of `peers`
-    kind: memoryview  # as the join keeps it: 16 bits
-    error: memoryview
-    start: memoryview
-    end: memoryview
+    role: Shared
+    end: Column
+    length: Column
 
 
 class LogsBody(msgspec.Struct):
@@ -59,13 +86,11 @@ class LogsBody(msgspec.Struct):
     n: int
     texts: list[bytes]
     stems: list[bytes]
-    offset: memoryview
-    trace: memoryview
+    offset: Column
+    trace: Shared
     span: memoryview
-    service: memoryview
-    shape: memoryview
-    error: memoryview
-    time: memoryview
+    role: Shared
+    time: Column
 
 
 class ItemsBody(msgspec.Struct):
@@ -81,53 +106,117 @@ class ItemsBody(msgspec.Struct):
 _decoder = msgspec.msgpack.Decoder(ItemsBody)
 
 
+# ---- encode -------------------------------------------------------------------------------------------------------------
 def encode_items(items: TraceItems) -> bytes:
     """Bytes of trace items; equal items give equal bytes whatever the codes of the sender's tables."""
-    spans, logs = items.spans, items.logs
-    columns = [part.service for part in (spans, logs) if part is not None]
-    distinct, place = kernels.renumbered(columns[0] if len(columns) == 1 else np.concatenate([_NONE, *columns]))
+    spans = None if items.spans is None else _Spans(items.spans, Placed.whole(len(items.spans.end))).part(0)
+    logs = None if items.logs is None else _Logs(items.logs, Placed.whole(len(items.logs.time))).part(0)
+    return _value(items, spans, logs)
+
+
+def encode_placed(items: TraceItems, spans: Placed | None, logs: Placed | None, n: int) -> list[bytes | None]:
+    """The same of the rows of each of `n` partitions, None where there are none."""
+    of_spans = None if items.spans is None or spans is None else _Spans(items.spans, spans)
+    of_logs = None if items.logs is None or logs is None else _Logs(items.logs, logs)
+    out: list[bytes | None] = []
+    for p in range(n):
+        some = of_spans.part(p) if of_spans is not None and of_spans.size(p) else None
+        others = of_logs.part(p) if of_logs is not None and of_logs.size(p) else None
+        out.append(None if some is None and others is None else _value(items, some, others))
+    return out
+
+
+Body = TypeVar("Body", SpansBody, LogsBody)
+
+
+class _Part(NamedTuple, Generic[Body]):
+    """The rows of a partition, its roles but for their services, and these: codes of the sender."""
+
+    body: Body
+    roles: U64
+    services: I32
+
+
+def _value(items: TraceItems, spans: _Part[SpansBody] | None, logs: _Part[LogsBody] | None) -> bytes:
+    parts: list[_Part[Any]] = [part for part in (spans, logs) if part is not None]
+    used = parts[0].services if len(parts) == 1 else np.concatenate([_NONE, *(part.services for part in parts)])
+    distinct, place = kernels.renumbered(used, len(items.services))
+    for part in parts:  # both name services of one list
+        kernels.role_services(part.roles, place[: len(part.services)])
+        place = place[len(part.services) :]
     services = [items.services[k] for k in distinct.tolist()]
-    n = len(spans.service) if spans is not None else 0
-    body = ItemsBody(
-        items.source,
-        items.tenant,
-        services,
-        None if spans is None else _spans_body(spans, frame.raw_codes(place[:n], len(services))),
-        None if logs is None else _logs_body(logs, frame.raw_codes(place[n:], len(services))),
-    )
+    body = ItemsBody(items.source, items.tenant, services, spans and spans.body, logs and logs.body)
     return frame.framed(frame.ITEMS, body)
 
 
-_NONE: I32 = np.empty(0, np.int32)
+class _Spans:
+    """Spans in the order of their partitions."""
+
+    def __init__(self, s: SpanColumns, placed: Placed) -> None:
+        rows = placed.rows
+        self._operations, self._peers, self._edges = s.operations.raw, s.peers.raw, placed.edges
+        self._offset, self._trace = s.offset[rows], s.trace.take(rows, axis=0)
+        self._span, self._parent, self._end = s.span[rows], s.parent[rows], s.end[rows]
+        self._length = self._end - s.start[rows]
+        self._role = kernels.role_pairs(rows, s.service, s.name, s.peer, s.kind, s.error)
+
+    def size(self, p: int) -> int:
+        return self._edges[p + 1] - self._edges[p]
+
+    def part(self, p: int) -> _Part[SpansBody]:
+        some = slice(self._edges[p], self._edges[p + 1])
+        roles, places = _distinct(self._role[some])
+        services, names, peers = kernels.role_names(roles, len(self._operations), len(self._peers))
+        body = SpansBody(
+            self.size(p), [self._operations[k] for k in names.tolist()], [self._peers[k] for k in peers.tolist()],
+            columns.close(self._offset[some]), _shared(self._trace[some]), frame.raw(self._span[some], "<u8"),
+            frame.raw(self._parent[some], "<u8"), Shared(frame.raw(roles, "<u8"), places), columns.close(self._end[some]),
+            columns.close(self._length[some]),
+        )  # fmt: skip
+        return _Part(body, roles, services)
 
 
-def _spans_body(s: SpanColumns, service: memoryview) -> SpansBody:
-    names, name = kernels.renumbered(s.name)
-    peers, peer = _NONE, np.zeros(len(s.peer), np.int32)
-    called = np.flatnonzero(s.peer >= 0)
-    if len(called):
-        peers, place = kernels.renumbered(s.peer[called])
-        peer[called] = place + 1
-    operation, callee = s.operations.raw, s.peers.raw
-    return SpansBody(
-        len(s.end), [operation[k] for k in names.tolist()], [callee[k] for k in peers.tolist()],
-        frame.raw(s.offset, "<i8"), frame.raw(s.trace, "<u8"), frame.raw(s.span, "<u8"), frame.raw(s.parent, "<u8"),
-        service, frame.raw_codes(name, len(names)), frame.raw_codes(peer, len(peers) + 1), frame.raw(s.kind, "<i2"),
-        frame.raw(s.error, "|b1"), frame.raw(s.start, "<i8"), frame.raw(s.end, "<i8"),
-    )  # fmt: skip
+class _Logs:
+    """Log records in the order of their partitions."""
+
+    def __init__(self, r: LogColumns, placed: Placed) -> None:
+        rows = placed.rows
+        self._texts, self._stems, self._edges = r.shapes.texts, r.shapes.stems, placed.edges
+        self._offset, self._trace = r.offset[rows], r.trace.take(rows, axis=0)
+        self._span, self._time = r.span[rows], r.time[rows]
+        nothing = np.zeros(len(r.time), np.int32)
+        self._role = kernels.role_pairs(rows, r.service, r.shape, nothing - np.int32(1), nothing, r.error)
+
+    def size(self, p: int) -> int:
+        return self._edges[p + 1] - self._edges[p]
+
+    def part(self, p: int) -> _Part[LogsBody]:
+        some = slice(self._edges[p], self._edges[p + 1])
+        roles, places = _distinct(self._role[some])
+        services, shapes, _ = kernels.role_names(roles, len(self._texts), 0)
+        used = shapes.tolist()
+        body = LogsBody(
+            self.size(p), [self._texts[k] for k in used], [self._stems[k] for k in used],
+            columns.close(self._offset[some]), _shared(self._trace[some]), frame.raw(self._span[some], "<u8"),
+            Shared(frame.raw(roles, "<u8"), places), columns.close(self._time[some]),
+        )  # fmt: skip
+        return _Part(body, roles, services)
 
 
-def _logs_body(r: LogColumns, service: memoryview) -> LogsBody:
-    shapes, shape = kernels.renumbered(r.shape)
-    texts, stems = r.shapes.texts, r.shapes.stems
-    used = shapes.tolist()
-    return LogsBody(
-        len(r.time), [texts[k] for k in used], [stems[k] for k in used], frame.raw(r.offset, "<i8"),
-        frame.raw(r.trace, "<u8"), frame.raw(r.span, "<u8"), service, frame.raw_codes(shape, len(used)),
-        frame.raw(r.error, "|b1"), frame.raw(r.time, "<i8"),
-    )  # fmt: skip
+def _distinct(pairs: U64) -> tuple[U64, memoryview]:
+    """Each pair once, and which of them each row has; without places where there are too many."""
+    first, place = kernels.distinct_pairs(pairs)
+    if not 0 < 8 * len(first) <= 7 * len(pairs):
+        return pairs, _NOTHING
+    return pairs.take(first, axis=0), frame.raw_codes(place, len(first))
 
 
+def _shared(pairs: U64) -> Shared:
+    distinct, places = _distinct(pairs)
+    return Shared(frame.raw(distinct, "<u8"), places)
+
+
+# ---- decode -------------------------------------------------------------------------------------------------------------
 def decode_items(data: bytes) -> TraceItems:
     """What ``encode_items`` was given; codes are those of tables that come with the message.
 
@@ -144,43 +233,60 @@ def _items(body: ItemsBody) -> TraceItems:
         body.source,
         body.tenant,
         services,
-        None if spans is None else _spans(spans, len(services)),
-        None if logs is None else _logs(logs, len(services)),
+        None if spans is None else _read_spans(spans, len(services)),
+        None if logs is None else _read_logs(logs, len(services)),
     )
 
 
-def _spans(b: SpansBody, services: int) -> SpanColumns:
-    n = b.n
-    start, end = frame.array("spans.start", b.start, "<i8", n), frame.array("spans.end", b.end, "<i8", n)
-    frame.least("spans.end", end, 0)
-    if bool((start > end).any()):
-        raise frame.CodecError("spans.start is after spans.end")
+def _read_spans(b: SpansBody, services: int) -> SpanColumns:
+    n, span = b.n, frame.array("spans.span", b.span, "<u8", b.n)  # which says that there are as many
+    end = columns.numbers("spans.end", b.end, n, 0)
+    service, name, peer, kind, error = _read_roles("spans.role", b.role, n, services, len(b.operations), len(b.peers))
     return SpanColumns(
-        DecodedNames(b.operations), DecodedNames(b.peers), _offset("spans.offset", b.offset, n),
-        frame.array("spans.trace", b.trace, "<u8", n, 2), frame.array("spans.span", b.span, "<u8", n),
-        frame.array("spans.parent", b.parent, "<u8", n), frame.codes("spans.service", b.service, n, services),
-        frame.codes("spans.name", b.name, n, len(b.operations)),
-        frame.codes("spans.peer", b.peer, n, len(b.peers) + 1) - np.int32(1),
-        frame.array("spans.kind", b.kind, "<i2", n).astype(np.int32), frame.truths("spans.error", b.error, n), start, end,
+        DecodedNames(b.operations), DecodedNames(b.peers), _read_offset("spans.offset", b.offset, n),
+        _read_shared("spans.trace", b.trace, n), span, frame.array("spans.parent", b.parent, "<u8", n), service, name,
+        peer, kind, error, end - columns.numbers("spans.length", b.length, n, 0), end,
     )  # fmt: skip
 
 
-def _logs(b: LogsBody, services: int) -> LogColumns:
-    n = b.n
+def _read_logs(b: LogsBody, services: int) -> LogColumns:
+    n, span = b.n, frame.array("logs.span", b.span, "<u8", b.n)
     frame.same("logs.stems", len(b.stems), len(b.texts), "logs.texts")
-    time = frame.array("logs.time", b.time, "<i8", n)
-    frame.least("logs.time", time, 0)
+    service, shape, _, _, error = _read_roles("logs.role", b.role, n, services, len(b.texts), 0)
     return LogColumns(
-        DecodedShapes(b.texts, b.stems), _offset("logs.offset", b.offset, n), frame.array("logs.trace", b.trace, "<u8", n, 2),
-        frame.array("logs.span", b.span, "<u8", n), frame.codes("logs.service", b.service, n, services),
-        frame.codes("logs.shape", b.shape, n, len(b.texts)), frame.truths("logs.error", b.error, n), time,
+        DecodedShapes(b.texts, b.stems), _read_offset("logs.offset", b.offset, n),
+        _read_shared("logs.trace", b.trace, n), span, service, shape, error, columns.numbers("logs.time", b.time, n, 0),
     )  # fmt: skip
 
 
-def _offset(field: str, data: memoryview, n: int) -> NDArray[Any]:
+def _read_offset(field: str, column: Column, n: int) -> I64:
     """Offsets of messages, which never fall: what has been seen is told by them."""
-    out = frame.array(field, data, "<i8", n)
-    frame.least(field, out, 0)
+    out = columns.numbers(field, column, n, 0)
     if n > 1 and bool((out[1:] < out[:-1]).any()):
-        raise frame.CodecError(f"{field} falls")
+        raise CodecError(f"{field} falls")
     return out
+
+
+def _read_pairs(field: str, shared: Shared, n: int) -> tuple[U64, I32 | None]:
+    """Pairs, and which of them each row has; None where each row has its own."""
+    if not len(shared.places):
+        return frame.array(field, shared.pairs, "<u8", n, 2), None
+    pairs = frame.array(field, shared.pairs, "<u8", len(shared.pairs) // 16, 2)
+    return pairs, frame.codes(field, shared.places, n, len(pairs))
+
+
+def _read_shared(field: str, shared: Shared, n: int) -> U64:
+    pairs, place = _read_pairs(field, shared, n)
+    return pairs if place is None else pairs.take(place, axis=0)
+
+
+def _read_roles(field: str, role: Shared, n: int, services: int, names: int, peers: int) -> tuple[NDArray[Any], ...]:
+    """Service, name, peer (-1 = none), kind and error of each row."""
+    pairs, place = _read_pairs(field, role, n)
+    if place is None:
+        place = np.arange(n, dtype=np.int32)
+    bad, *out = kernels.roles_of(pairs, place, services, names, peers)
+    if bad:
+        of = (f"service of {services}", f"name of {names}", f"peer of {peers}", "kind and error")
+        raise CodecError(f"{field} holds what is no {of[bad - 1]}")
+    return tuple(out)

@@ -2,19 +2,20 @@
 
 A series is a row of (metric, entity, attributes).  Metrics (name, unit, kind, temporality, monotonic, bounds) and entities
 are few; attributes are the bytes that came, framed as ``aiops.wire.attributes.AttributeArena`` keeps them, and a
-description is decoded only when it is asked for.  Cells that one point explains to the last bit are sent as that point.
+description is decoded only when it is asked for.  Cells are in ``codec_cells``, buckets in ``codec_buckets``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from aiops.columns import EXPONENTIAL, KINDS
-from aiops.signals import CELL, WINDOW, MetricRows
+from aiops.signals import MetricRows
 from aiops.wire.attributes import unframed
 from aiops.wire.buckets import GRID
 from aiops.wire.resources import Entity
@@ -22,10 +23,12 @@ from aiops.wire.tables import Series, SeriesInfo
 from aiops.wire.values import pair, text
 from streams import codec_frame as frame
 from streams import codec_kernels as kernels
+from streams.codec_buckets import BucketsBody, buckets_body, read_buckets
+from streams.codec_cells import BUCKETS, CellsBody, cells_body, read_cells
 from streams.codec_frame import CodecError
 
 I32 = NDArray[np.int32]
-_WORDS = CELL.itemsize // 8
+I64 = NDArray[np.int64]
 
 
 class Metric(msgspec.Struct, frozen=True, array_like=True):
@@ -40,7 +43,7 @@ class Metric(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MetricBody(msgspec.Struct):
-    """One ``MetricRows``; `n` series, of which `plain` are marked as single points."""
+    """One ``MetricRows`` of `n` series."""
 
     n: int
     series: memoryview
@@ -51,14 +54,8 @@ class MetricBody(msgspec.Struct):
     set_lengths: memoryview
     sets: memoryview
     attributes: memoryview
-    plain: memoryview
-    times: memoryview
-    values: memoryview
-    counts: memoryview
-    starts: memoryview
-    cells: memoryview
-    bucket_lengths: memoryview
-    buckets: memoryview
+    cells: CellsBody
+    buckets: BucketsBody | None
 
 
 class DescribedSeries:
@@ -69,10 +66,9 @@ class DescribedSeries:
     metrics : list of Metric;  metric : int32 array, shape (n,)
     entities : list of Entity;  entity : int32 array, shape (n,)
     data, edges : uint8 array and int64 array: distinct sets of attributes;  attributes : int32 array, shape (n,)
-    temporality : int8 array, shape (n,)
     """
 
-    __slots__ = ("attributes", "data", "edges", "entities", "entity", "metric", "metrics", "temporality")
+    __slots__ = ("attributes", "data", "edges", "entities", "entity", "metric", "metrics")
 
     def __init__(
         self,
@@ -86,7 +82,11 @@ class DescribedSeries:
     ) -> None:
         self.metrics, self.metric, self.entities, self.entity = metrics, metric, entities, entity
         self.data, self.edges, self.attributes = data, edges, attributes
-        self.temporality: NDArray[np.int8] = np.array([m.temporality for m in metrics], np.int8)[metric]
+
+    @property
+    def temporality(self) -> NDArray[np.int8]:
+        """By code: int8, shape (n,)."""
+        return np.array([metric.temporality for metric in self.metrics], np.int8).take(self.metric)
 
     def __len__(self) -> int:
         return len(self.metric)
@@ -107,61 +107,77 @@ class DescribedSeries:
         )  # fmt: skip
 
 
+class SeriesColumns(NamedTuple):
+    """What the codes of ``MetricRows`` stand for, by columns: to describe 100,000 series one by one would take seconds.
+
+    Attributes
+    ----------
+    metric, entity, attributes : int32 arrays, by code of a series
+        Metric, entity and set of attributes.
+    metrics : int
+        How many the codes of `metric` are of.
+    entities : list of Entity
+    data, edges : uint8 array, int64 array
+        Sets of attributes: set k is ``data[edges[k] : edges[k + 1]]``.
+    """
+
+    metric: I32
+    entity: I32
+    attributes: I32
+    metrics: int
+    entities: list[Entity]
+    data: NDArray[np.uint8]
+    edges: I64
+
+
+def columns_of(table: Any) -> SeriesColumns:
+    """Of a sender's table, or of one that came with a message."""
+    if isinstance(table, DescribedSeries):
+        return SeriesColumns(
+            table.metric, table.entity, table.attributes, len(table.metrics), table.entities, table.data, table.edges
+        )
+    if not isinstance(table, Series):
+        raise TypeError(f"metric rows described by a {type(table).__name__} cannot be encoded")
+    sets, metrics = table.sets, len(table.of_metric)
+    return SeriesColumns(table.metric, table.resource, table.attributes, metrics, table.entities, sets.data, sets.edges)
+
+
 # ---- encode -------------------------------------------------------------------------------------------------------------
-def metric_body(rows: MetricRows) -> MetricBody:
-    """The columns of one ``MetricRows``, whose table is a sender's or a ``DescribedSeries``."""
-    n, codes = len(rows.series), rows.codes
-    metrics, metric, entities, entity, data, edges, place = _described(rows.table, codes)
-    sets, attributes, size = kernels.distinct_sets(data, edges, place)
-    arena, lengths = kernels.gathered(data, edges, sets, size)
-    cells = np.ascontiguousarray(rows.cells)
-    words = cells.view(np.uint64).reshape(n, _WORDS)
-    one, plain = np.zeros(1, CELL), np.empty(n, np.uint8)
-    m = int(kernels.plain_cells(cells, words, one, one.view(np.uint64).reshape(1, _WORDS), plain))
-    time, start = np.empty(m, np.int64), np.empty(m, np.int64)
-    value, count = np.empty(m), np.empty(m)
-    rest = np.empty((n - m, _WORDS), np.uint64)
-    kernels.split_cells(cells, words, plain, time, value, count, start, rest)
-    buckets = rows.bucket_offsets
-    has_buckets = len(buckets) > 1 and buckets[-1] > buckets[0]
+def metric_body(rows: MetricRows, window: int, at: I64 | None = None) -> MetricBody:
+    """The columns of the rows `at`, in ascending order, or of all, of the window that starts at `window` (Unix ns)."""
+    if at is None:
+        at = np.arange(len(rows.series))
+    table, codes = columns_of(rows.table), rows.codes[at]
+    distinct, metric = kernels.renumbered_at(table.metric, codes, table.metrics)
+    metrics, metric = _once(_metrics(rows.table, distinct), metric)
+    distinct, entity = kernels.renumbered_at(table.entity, codes, len(table.entities))
+    entities, entity = _once([table.entities[k] for k in distinct.tolist()], entity)
+    sets, attributes = kernels.renumbered_at(table.attributes, codes, len(table.edges) - 1)
+    lengths = table.edges[sets + 1] - table.edges[sets]
+    arena = kernels.gathered(table.data, table.edges, sets, lengths.sum())
     return MetricBody(
-        n, frame.raw(rows.series, "<u8"), metrics, frame.raw_codes(metric, len(metrics)), entities,
+        len(at), frame.raw(rows.series[at], "<u8"), metrics, frame.raw_codes(metric, len(metrics)), entities,
         frame.raw_codes(entity, len(entities)), frame.raw(lengths, "<u4"), arena.data,
-        frame.raw_codes(attributes, len(sets)), plain.data, frame.raw(time, "<i8"), frame.raw(value, "<f8"),
-        frame.raw(count, "<f8"), frame.raw(start, "<i8"), frame.raw(rest, "<u8"),
-        frame.raw(np.diff(buckets), "<u4") if has_buckets else memoryview(b""),
-        frame.raw(rows.buckets[buckets[0] : buckets[-1]], "<f8") if has_buckets else memoryview(b""),
+        frame.raw_codes(attributes, len(sets)), cells_body(rows.cells, at, rows.bucket_offsets, window),
+        buckets_body(rows.buckets, rows.bucket_offsets, at),
     )  # fmt: skip
 
 
-def _described(table: Any, codes: I32) -> tuple[Any, ...]:
-    """Metrics, entities, and the attributes of the rows, in order of first sight."""
+def _metrics(table: Any, numbers: I32) -> list[Metric]:
     if isinstance(table, DescribedSeries):
-        distinct, metric = kernels.renumbered(table.metric[codes])
-        metrics = [table.metrics[k] for k in distinct.tolist()]
-        distinct, entity = kernels.renumbered(table.entity[codes])
-        entities = [table.entities[k] for k in distinct.tolist()]
-        return (*_once(metrics, metric), *_once(entities, entity), table.data, table.edges, table.attributes[codes])
-    if not isinstance(table, Series):
-        raise TypeError(f"metric rows described by a {type(table).__name__} cannot be encoded")
-    # By columns: to describe 100,000 series one by one would take seconds.
-    about, arena, raw = table.about[codes], table.attributes, table.names.raw
-    of = np.empty((len(codes), 4), np.int32)
-    of[:, :3] = about[:, 1:]
-    of[:, 3] = table.kind[codes] | table.temporality[codes].astype(np.int32) << 8
-    of[:, 3] |= table.monotonic[codes].astype(np.int32) << 16
-    first, metric = kernels.distinct_rows(of)
-    metrics = []
-    for name, unit, bounds, flags in of[first].tolist():
-        edges = table.bounds[bounds] if bounds >= 0 else ()
-        metrics.append(
-            Metric(
-                raw[name], raw[unit], flags & 255, flags >> 8 & 255, bool(flags >> 16), np.array(edges, "<f8").tobytes()
-            )
-        )
-    distinct, entity = kernels.renumbered(about[:, 0])
-    entities = [table.entities[k] for k in distinct.tolist()]
-    return (*_once(metrics, metric), *_once(entities, entity), arena.data, arena.edges, codes)
+        return [table.metrics[k] for k in numbers.tolist()]
+    raw, first = table.names.raw, table.of_metric[numbers]
+    columns = (table.about[first, 1:], table.kind[first], table.temporality[first], table.monotonic[first])
+    out = []
+    for (name, unit, bounds), kind, temporality, monotonic in zip(*(c.tolist() for c in columns), strict=True):
+        edges = _doubles(table.bounds[bounds]) if bounds >= 0 else b""
+        out.append(Metric(raw[name], raw[unit], kind, temporality, monotonic, edges))
+    return out
+
+
+@lru_cache(1024)  # most histograms have the bounds of others
+def _doubles(bounds: tuple[float, ...]) -> bytes:
+    return np.array(bounds, "<f8").tobytes()
 
 
 def _once(names: list[Any], place: I32) -> tuple[list[Any], I32]:
@@ -182,7 +198,7 @@ def metric_rows(body: MetricBody, window: int) -> MetricRows:
     CodecError
     """
     n = body.n
-    series = frame.array("metrics.series", body.series, "<u8", n)
+    series = frame.array("metrics.series", body.series, "<u8", n)  # which says that there are as many
     frame.rising("metrics.series", series)
     for number, metric in enumerate(body.metrics):
         if not (0 <= metric.kind < len(KINDS) and 0 <= metric.temporality < 3 and len(metric.bounds) % 8 == 0):
@@ -202,33 +218,6 @@ def metric_rows(body: MetricBody, window: int) -> MetricRows:
         edges,
         frame.codes("metrics.attributes", body.attributes, n, sets),
     )
-    buckets = frame.array("metrics.buckets", body.buckets, "<f8", len(body.buckets) // 8)
-    if len(body.bucket_lengths) or len(buckets):
-        offsets = frame.offsets("metrics.bucket_lengths", body.bucket_lengths, n, len(buckets))
-    else:
-        offsets = np.zeros(n + 1, np.int64)
-    return MetricRows(series, np.arange(n, dtype=np.int32), _cells(body, window), offsets, buckets, table)
-
-
-def _cells(body: MetricBody, window: int) -> NDArray[np.void]:
-    plain = frame.truths("metrics.plain", body.plain, body.n)
-    m = int(np.count_nonzero(plain))
-    times, starts = (
-        frame.array("metrics.times", body.times, "<i8", m),
-        frame.array("metrics.starts", body.starts, "<i8", m),
-    )
-    values, counts = (
-        frame.array("metrics.values", body.values, "<f8", m),
-        frame.array("metrics.counts", body.counts, "<f8", m),
-    )
-    rest = frame.array("metrics.cells", body.cells, "<u8", body.n - m, _WORDS)
-    cells = np.empty(body.n, CELL)
-    kernels.joined_cells(
-        plain, times, values, counts, starts, rest, cells, cells.view(np.uint64).reshape(body.n, _WORDS)
-    )
-    points, stale = cells["points"], cells["stale_time"]
-    frame.least("metrics.cells: points", points, 0)
-    for name in ("first_time", "last_time"):
-        frame.between(f"metrics.cells: {name}", cells[name][points > 0], window, window + WINDOW)
-    frame.between("metrics.cells: stale_time", stale[stale != 0], window, window + WINDOW)
-    return cells
+    cells, flags = read_cells(body.cells, n, window)
+    buckets, offsets = read_buckets(body.buckets, flags, BUCKETS)
+    return MetricRows(series, np.arange(n, dtype=np.int32), cells, offsets, buckets, table)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from aiops.signals import END_OF_TIME, WINDOW, LogRow, WindowRows
+from aiops.signals import END_OF_TIME, WINDOW, LogRow, MetricRows, TraceRows, WindowRows
 from streams import codec_frame as frame
 from streams.codec_metrics import MetricBody, metric_body, metric_rows
 from streams.codec_traces import TraceBody, trace_body, trace_rows
@@ -44,14 +46,24 @@ _decoder = msgspec.msgpack.Decoder(RowsBody)
 
 def encode_rows(rows: WindowRows) -> bytes:
     """Bytes of window rows; equal rows give equal bytes whatever the codes of the sender's tables."""
+    return encode_some(rows, [(part, None) for part in rows.metrics], rows.logs, rows.traces)
+
+
+def encode_some(
+    rows: WindowRows,
+    metrics: Sequence[tuple[MetricRows, NDArray[np.int64] | None]],
+    logs: list[LogRow],
+    traces: TraceRows | None,
+) -> bytes:
+    """The same of some of `rows`: of each part of its metrics the rows named, or all."""
     body = RowsBody(
         rows.source,
         rows.tenant,
         rows.window,
         [(*key, n) for key, n in sorted(rows.totals.items())],
-        [metric_body(part) for part in rows.metrics],
-        _logs_body(rows.logs) if rows.logs else None,
-        trace_body(rows.traces) if rows.traces is not None else None,
+        [metric_body(part, rows.window, some) for part, some in metrics],
+        _logs_body(logs) if logs else None,
+        trace_body(traces) if traces is not None else None,
     )
     return frame.framed(frame.ROWS, body)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from aiops.columns import EXPONENTIAL, Slices
-from aiops.identity import DEFAULT_KEY, Interner, hash64
+from aiops.identity import DEFAULT_KEY, Interner, hash64, mix, murmur
 from aiops.wire.attributes import AttributeArena, AttributeHashes, grown
 from aiops.wire.buckets import GRID
 from aiops.wire.layout import frozen
@@ -88,20 +89,29 @@ class FreshPoints(NamedTuple):
 
 
 class Series:
-    """Identity of a metric series -> dense code, and what each stands for; about 100 bytes and its attributes each."""
+    """Identity of a metric series -> dense code, and what each stands for; about 100 bytes each.
+
+    What series share is held once, and numbered when a series is new: its attributes (``sets``), and all that the series
+    of a metric have in common (``metric``), so that whoever writes many series need not compare them.
+    """
 
     __slots__ = (
-        "_about", "_bounds_interner", "_identity", "_interner", "_kind", "_monotonic", "_order", "_resources",
-        "_temporality", "attributes", "bounds", "hashes", "names",
+        "_about", "_bounds_interner", "_identity", "_interner", "_key", "_kind", "_metric", "_metric_interner",
+        "_monotonic", "_of_metric", "_order", "_resources", "_set", "_set_interner", "_temporality", "bounds", "hashes",
+        "names", "sets",
     )  # fmt: skip
 
     def __init__(self, resources: Resources, key: int = DEFAULT_KEY) -> None:
-        self._resources = resources
+        self._resources, self._key = resources, np.uint64(key)
         self.names = Names(key)  # of metrics and units
         self.hashes = AttributeHashes(key)
-        self.attributes = AttributeArena()  # by code
+        self.sets = AttributeArena()  # of attributes, each once
         self.bounds: list[tuple[float, ...]] = []  # of histograms, each once
         self._interner, self._bounds_interner = Interner(), Interner()
+        self._metric_interner, self._set_interner = Interner(), Interner()
+        self._of_metric: I32 = np.zeros(64, np.int32)
+        self._metric: I32 = np.zeros(1024, np.int32)
+        self._set: I32 = np.zeros(1024, np.int32)
         self._about: I32 = np.zeros((1024, 4), np.int32)
         self._identity: U64 = np.zeros(1024, np.uint64)
         self._order: I32 = np.empty(0, np.int32)
@@ -158,6 +168,24 @@ class Series:
         return self._about[: len(self)]
 
     @property
+    def metric(self) -> I32:
+        """Number of what a series shares with others of its metric: name, unit, bounds, kind, temporality, monotonicity.
+
+        int32, shape (len,).
+        """
+        return self._metric[: len(self)]
+
+    @property
+    def of_metric(self) -> I32:
+        """The first series of each number in ``metric``: int32, shape (metrics,)."""
+        return self._of_metric[: self._metric_interner.size]
+
+    @property
+    def attributes(self) -> I32:
+        """Number of the attributes in ``sets``: int32, shape (len,)."""
+        return self._set[: len(self)]
+
+    @property
     def entities(self) -> list[Entity]:
         """By resource code."""
         return self._resources.entities
@@ -172,7 +200,7 @@ class Series:
     def _learn(self, fresh: I32, identities: U64, kind: int, points: FreshPoints) -> None:
         n, metric = len(self), points.metric[fresh]
         new = slice(n - len(fresh), n)
-        for name in ("_about", "_identity", "_kind", "_temporality", "_monotonic"):
+        for name in ("_about", "_identity", "_kind", "_temporality", "_monotonic", "_metric", "_set"):
             setattr(self, name, grown(getattr(self, name), n))
         self._identity[new], self._kind[new] = identities, kind
         self._temporality[new], self._monotonic[new] = points.temporality[metric], points.monotonic[metric]
@@ -188,7 +216,17 @@ class Series:
                 edges = points.bounds[points.bound_offsets[row] : points.bound_offsets[row + 1]]
                 self.bounds.append(tuple(edges.tolist()))
             about[:, 3] = bounds
-        self.attributes.append(points.attributes, points.attribute_offsets, fresh)
+        shared = np.empty(len(fresh), np.uint64)
+        _metric_hashes(about, kind, self._temporality[new], self._monotonic[new], self._key, shared)
+        self._metric[new], unseen = self._metric_interner.codes(shared)
+        self._of_metric = grown(self._of_metric, self._metric_interner.size)
+        self._of_metric[self._metric_interner.size - len(unseen) : self._metric_interner.size] = new.start + unseen
+        attributes = points.attributes
+        _set_hashes(
+            attributes.data, attributes.start, attributes.end, points.attribute_offsets, fresh, self._key, shared
+        )
+        self._set[new], unseen = self._set_interner.codes(shared)
+        self.sets.append(attributes, points.attribute_offsets, fresh[unseen])
 
     def describe(self, code: int) -> SeriesInfo:
         """Decode one series; called for the few that are reported, not for the millions that are not."""
@@ -196,7 +234,7 @@ class Series:
         if not 0 <= code < len(self):
             raise IndexError(f"series {code} is not one of {len(self)}")
         kind = int(self._kind[code])
-        attributes = [decoded for raw in self.attributes[code] if (decoded := pair(raw)) is not None]
+        attributes = [decoded for raw in self.sets[self._set[code]] if (decoded := pair(raw)) is not None]
         entity = self._resources.entities[resource]
         return SeriesInfo(
             entity.environment,
@@ -210,6 +248,29 @@ class Series:
             tuple(GRID.tolist()) if kind == EXPONENTIAL else self.bounds[bounds] if bounds >= 0 else (),
             tuple(sorted((key, text(value)) for key, value in attributes)),
         )
+
+
+@njit(nogil=True, cache=True)
+def _metric_hashes(about: Any, kind: Any, temporality: Any, monotonic: Any, key: Any, out: Any) -> None:
+    """Keyed hash of all that a series shares with others of its metric."""
+    for row in range(len(about)):
+        flags = (
+            np.uint64(kind) | np.uint64(temporality[row]) << np.uint64(8) | np.uint64(monotonic[row]) << np.uint64(16)
+        )
+        h = mix(key + flags)
+        for k in range(1, 4):
+            h = mix(h + np.uint64(about[row, k] + 1))
+        out[row] = h
+
+
+@njit(nogil=True, cache=True)
+def _set_hashes(data: Any, start: Any, end: Any, offsets: Any, rows: Any, key: Any, out: Any) -> None:
+    """Keyed hash of the attributes of each row, as they were written: another order is another set."""
+    for k in range(len(rows)):
+        h = mix(key)
+        for i in range(offsets[rows[k]], offsets[rows[k] + 1]):
+            h = mix(h + murmur(data, start[i], end[i], key))
+        out[k] = h
 
 
 class Tables:

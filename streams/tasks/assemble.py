@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiops.signals import Clocks
 from aiops.traces.assemble import Assemble, AssembleOutput
-from streams import codec, routing
+from streams import codec
 from streams.layout import ClockOut, Layout
 from streams.records import ITEMS, Out, Record, Refused
 from streams.tasks.base import LogTask
@@ -46,7 +46,7 @@ class AssembleTask(LogTask):
     def _sent(self, done: AssembleOutput) -> list[Out]:
         layout, out = self.layout, list[Out]()
         for rows in done.rows:
-            out += rows_out(layout, self.source, rows.window, routing.split_rows(rows, layout.signals, layout.key))
+            out += rows_out(layout, rows)
         return out + self._below.reached(done.clock)
 
     def stage_snapshot(self) -> bytes:

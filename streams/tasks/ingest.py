@@ -6,8 +6,8 @@ import msgspec
 
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.records import RecordError, decode_change, encode
-from aiops.signals import SECOND
-from streams import codec, routing
+from aiops.signals import SECOND, WindowRows
+from streams import routing
 from streams.chunks import split
 from streams.layout import ClockOut, Layout
 from streams.records import CHANGE, CONTROL, END, ITEMS, ROWS, TRACED, Headers, Out, Raw, headers_of
@@ -137,12 +137,11 @@ class IngestTask:
     def _sent(self, done: IngestOutput) -> list[Out]:
         layout, out = self._layout, list[Out]()
         if done.items is not None:
-            for p, items in enumerate(routing.split_items(done.items, layout.traces, layout.key)):
-                if items is not None:
-                    headers = headers_of(ITEMS, self.source)
-                    out.append(Out(layout.topic("traces"), p, codec.encode_items(items), headers))
+            for p, value in enumerate(routing.items_values(done.items, layout.traces, layout.key)):
+                if value is not None:
+                    out.append(Out(layout.topic("traces"), p, value, headers_of(ITEMS, self.source)))
         for rows in done.rows:
-            out += rows_out(layout, self.source, rows.window, routing.split_rows(rows, layout.signals, layout.key))
+            out += rows_out(layout, rows)
         if self._traces is not None:
             out += self._traces.reached(done.clock)
         return out + self._below.reached(done.clock)
@@ -178,13 +177,13 @@ class IngestTask:
         return Out(f"{self._topic}.dlq", None, message.value, [*message.headers, *about], message.key)
 
 
-def rows_out(layout: Layout, source: str, window: int, parts: list[codec.WindowRows]) -> list[Out]:
-    """Window rows of a source, one a signals partition, as records."""
+def rows_out(layout: Layout, rows: WindowRows) -> list[Out]:
+    """Window rows, one value a signals partition, as records."""
     out: list[Out] = []
-    for p, rows in enumerate(parts):
-        for part_headers, value in split(codec.encode_rows(rows), layout.part):
-            headers = headers_of(ROWS, source, [("window", b"%d" % window), *part_headers])
-            out.append(Out(layout.topic("signals"), p, value, headers))
+    for p, value in enumerate(routing.rows_values(rows, layout.signals, layout.key)):
+        for part_headers, part in split(value, layout.part):
+            headers = headers_of(ROWS, rows.source, [("window", b"%d" % rows.window), *part_headers])
+            out.append(Out(layout.topic("signals"), p, part, headers))
     return out
 
 

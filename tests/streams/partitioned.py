@@ -87,10 +87,10 @@ class PartitionedEngine:
             self._rows(rows)
         if self.assemble and self.signals[source] != "metrics":
             if out.items is not None:
-                for p, items in enumerate(routing.split_items(out.items, len(self.assemble), KEY)):
-                    if items is not None:
+                for p, value in enumerate(routing.items_values(out.items, len(self.assemble), KEY)):
+                    if value is not None:
                         self._count("items")
-                        self.assemble[p].process(codec.decode_items(codec.encode_items(items)))
+                        self.assemble[p].process(codec.decode_items(value))
             for assemble in self.assemble:
                 assembled = assemble.advance(source, out.clock)
                 for rows in assembled.rows:
@@ -99,10 +99,10 @@ class PartitionedEngine:
         self._detected(source, out.clock)
 
     def _rows(self, rows: WindowRows) -> None:
-        for name, part in zip(self.detect, routing.split_rows(rows, len(self.detect), KEY), strict=True):
-            for headers, value in split(codec.encode_rows(part), PART):
+        for name, value in zip(self.detect, routing.rows_values(rows, len(self.detect), KEY), strict=True):
+            for headers, part in split(value, PART):
                 self._count("parts" if headers else "rows")
-                whole = self._joiners[name].add((rows.source, rows.window), dict(headers), value)
+                whole = self._joiners[name].add((rows.source, rows.window), dict(headers), part)
                 if whole is not None:
                     self.detect[name].process(codec.decode_rows(whole))
 

@@ -204,9 +204,20 @@ def gauges(n: int, resources: list[Any]) -> WindowRows:
     return rows
 
 
+def two_points(n: int = 3) -> WindowRows:
+    """`n` series of two points each."""
+    data = [{"timeUnixNano": str(T + 1 + k), "asDouble": 0.5 + k} for k in range(2)]
+    metrics = [{"name": f"m{k}", "gauge": {"dataPoints": data}} for k in range(n)]
+    (rows,), _ = ingested("metrics", {"resourceMetrics": [{"resource": {}, "scopeMetrics": [{"metrics": metrics}]}]})
+    return rows
+
+
 def test_a_cell_of_one_point_is_sent_as_that_point():
     rows = gauges(2000, [{}])
-    assert len(codec.encode_rows(rows)) / 2000 < 80 < CELL.itemsize
+    # Besides identity and value: flags, time, entity and attributes are the same for all, and each series is a metric.
+    assert len(codec.encode_rows(rows)) / 2000 < 8 + 8 + 2 + 20
+    rows = two_points(2000)
+    assert len(codec.encode_rows(rows)) / 2000 < 8 + 2 + 20 < CELL.itemsize
 
 
 def test_resources_of_one_entity_are_one_entry():

@@ -9,14 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aiops.identity import DEFAULT_KEY
 from aiops.signals import WindowRows
 from aiops.traces.items import TraceItems
 from streams import codec, routing
-from streams.routing import findings_partition, service_partition, split_items, split_rows
+from streams.routing import findings_partition, items_values, rows_values, service_partition
 from tests.streams.sampled import Sample, sample
-from tests.streams.test_codec import items_of, named_rows
+from tests.streams.test_codec import items_of, named_items, named_rows
 
 KEY = 12345
+
+
+def told_items(items: TraceItems, n: int, key: int = DEFAULT_KEY) -> list[TraceItems | None]:
+    """What each partition is told."""
+    return [None if value is None else codec.decode_items(value) for value in items_values(items, n, key)]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,7 @@ def traces_of(part: Any) -> list[tuple[int, int]]:
 def test_all_of_a_trace_meets_and_nothing_is_lost(sent, n):
     place: dict[tuple[int, int], set[int]] = {}
     for items in sent.items:
-        parts = split_items(items, n, KEY)
+        parts = told_items(items, n, KEY)
         assert len(parts) == n
         for p, part in enumerate(parts):
             for trace in traces_of(part and part.spans) + traces_of(part and part.logs):
@@ -46,28 +52,31 @@ def test_all_of_a_trace_meets_and_nothing_is_lost(sent, n):
 
 def test_items_keep_their_order_and_what_belongs_to_them():
     items = items_of(1000, [b"db", b"cache"])
-    assert items.spans is not None
-    for part in split_items(items, 7, KEY):
+    whole = named_items(items)
+    for part in told_items(items, 7, KEY):
         assert part is not None
         assert part.spans is not None
-        assert part.logs is not None
-        assert (part.source, part.services) == (items.source, items.services)
-        rows = part.spans.offset
-        assert (np.diff(rows) > 0).all()
-        for name in ("trace", "span", "parent", "service", "name", "peer", "kind", "error", "start", "end"):
-            assert np.array_equal(getattr(part.spans, name), getattr(items.spans, name)[rows]), name
-        assert part.logs.offset.tolist() == rows.tolist()
+        rows = part.spans.offset.tolist()  # of a row of these items its number
+        assert rows == sorted(rows)
+        source, tenant, *columns = named_items(part)
+        assert [source, tenant] == whole[:2]
+        for some, of in zip(columns, whole[2:], strict=True):
+            for name, values in of.items():
+                pairs = isinstance(values, tuple)  # (dtype, values)
+                every = values[1] if pairs else values
+                chosen = [every[row] for row in rows]
+                assert some[name] == ((values[0], chosen) if pairs else chosen), name
 
 
 def test_a_partition_without_items_is_sent_nothing():
     items = items_of(1, [])
-    assert sum(part is not None for part in split_items(items, 5, KEY)) == 1
-    assert split_items(TraceItems("s/0", "default", []), 3, KEY) == [None, None, None]
+    assert sum(value is not None for value in items_values(items, 5, KEY)) == 1
+    assert items_values(TraceItems("s/0", "default", []), 3, KEY) == [None, None, None]
 
 
 def test_traces_spread_evenly_over_partitions():
     items = items_of(12_000, [])
-    sizes = [0 if part is None or part.spans is None else len(part.spans.end) for part in split_items(items, 12, KEY)]
+    sizes = [0 if part is None or part.spans is None else len(part.spans.end) for part in told_items(items, 12, KEY)]
     assert min(sizes) > 850
     assert max(sizes) < 1150
 
@@ -109,33 +118,34 @@ def of_partition(rows: WindowRows, n: int, p: int) -> Any:
 def test_rows_go_to_the_partition_of_their_service_and_edges_to_that_of_the_callee(sent, n):
     told = 0
     for rows in sent.rows:
-        parts = split_rows(rows, n, KEY)
+        parts = [codec.decode_rows(value) for value in rows_values(rows, n, KEY)]
         assert [named_rows(part) for part in parts] == [of_partition(rows, n, p) for p in range(n)]
         assert all(part.totals == rows.totals for part in parts)
         told += sum(bool(part.metrics or part.logs or part.traces) for part in parts) > 1
     assert told, "everything went to one partition: nothing was compared"
 
 
-def test_decoded_rows_go_where_the_senders_rows_go(sent):
+def test_decoded_rows_and_items_go_where_those_of_the_sender_go(sent):
     for rows in sent.rows:
-        again = codec.decode_rows(codec.encode_rows(rows))
-        for here, there in zip(split_rows(rows, 3, KEY), split_rows(again, 3, KEY), strict=True):
-            assert codec.encode_rows(here) == codec.encode_rows(there)
+        assert rows_values(codec.decode_rows(codec.encode_rows(rows)), 3) == rows_values(rows, 3)
+    for items in sent.items:
+        assert items_values(codec.decode_items(codec.encode_items(items)), 3) == items_values(items, 3)
 
 
-def test_one_partition_is_told_the_same_object(sent):
-    assert split_rows(sent.rows[0], 1)[0] is sent.rows[0]
-    assert split_items(sent.items[0], 1)[0] is sent.items[0]
+def test_one_partition_is_told_everything(sent):
+    for rows in sent.rows:
+        assert rows_values(rows, 1) == [codec.encode_rows(rows)]
+    for items in sent.items:
+        assert items_values(items, 1) == [codec.encode_items(items)]
 
 
 def test_metric_rows_of_a_table_that_cannot_be_read_are_an_error_of_the_caller(sent):
     rows = next(rows for rows in sent.rows if rows.metrics)
     strange: Any = object()
     odd = replace(rows, metrics=[replace(rows.metrics[0], table=strange)])
-    with pytest.raises(TypeError, match="described by a object cannot be split"):
-        split_rows(odd, 2)
-    with pytest.raises(TypeError, match="described by a object cannot be encoded"):
-        codec.encode_rows(odd)
+    for n in (1, 2):
+        with pytest.raises(TypeError, match="described by a object cannot be encoded"):
+            rows_values(odd, n)
 
 
 # ---- the choice ---------------------------------------------------------------------------------------------------------
@@ -144,7 +154,7 @@ def test_partitions_are_those_of_every_release():
     found = [service_partition("default", "production", name, 12) for name in ("web", "cart", "payment", "shop/quote")]
     assert found == [7, 1, 10, 10]
     assert [findings_partition("default", name, 12) for name in ("production", "staging", "")] == [3, 6, 11]
-    parts = split_items(items_of(8, []), 4)
+    parts = told_items(items_of(8, []), 4)
     by_trace = {trace: p for p, part in enumerate(parts) for trace in traces_of(part and part.spans)}
     assert [by_trace[k, k + (1 << 63)] for k in range(8)] == [1, 0, 0, 0, 1, 0, 3, 2]
 

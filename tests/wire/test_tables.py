@@ -209,16 +209,42 @@ def test_columns_say_of_a_series_what_its_description_says():
     ]
     decode_metrics([*some, request("plain")], tables)
     series = tables.series
-    assert len(series.about) == len(series) == len(series.attributes.edges) - 1 == 6
+    assert len(series.about) == len(series) == len(series.attributes) == len(series.metric) == 6
     for code, (resource, name, unit, bounds) in enumerate(series.about.tolist()):
         info = series.describe(code)
         names = series.names.raw[name].decode(), series.names.raw[unit].decode()
         assert (series.entities[resource].service, *names) == (info.service, info.name, info.unit)
         assert (series.bounds[bounds] if bounds >= 0 else ()) == info.bounds
-        low, high = series.attributes.edges[code : code + 2]
-        assert unframed(series.attributes.data[low:high].tobytes()) == series.attributes[code]
-        assert len(series.attributes[code]) == len(info.attributes)
-    assert len(series.attributes.data) == series.attributes.edges[-1]
+        number = series.attributes[code]
+        low, high = series.sets.edges[number : number + 2]
+        assert unframed(series.sets.data[low:high].tobytes()) == series.sets[number]
+        assert len(series.sets[number]) == len(info.attributes)
+    assert len(series.sets.data) == series.sets.edges[-1]
+
+
+def test_what_series_share_is_numbered_and_held_once():
+    tables = Tables()
+    a, b = [("k", "1"), ("l", "2")], [("l", "2"), ("k", "1")]
+    some = [
+        request("m", attributes=a, service="cart"), request("m", attributes=a, service="web"), request("m", service="web"),
+        request("n", attributes=a), request("m", "sum", attributes=b), request("m", "sum", attributes=a, service="web"),
+        request("m", "sum", attributes=a, monotonic=True), request("m", "sum", attributes=a, temporality=DELTA),
+        request("h", "histogram", attributes=a, bounds=(1.0,)), request("h", "histogram", attributes=a, bounds=(2.0,)),
+        request("h", "histogram", attributes=a, bounds=(1.0,), service="web"), request("p", unit="ms", attributes=a),
+        request("p", unit="s", attributes=a, service="web"),
+    ]  # fmt: skip
+    for payload in (some[0], *some):  # one by one, and one of them again
+        decode_metrics([payload], tables)
+    series = tables.series
+    assert series.metric.tolist() == [0, 0, 0, 1, 2, 2, 3, 4, 5, 6, 5, 7, 8]
+    assert series.of_metric.tolist() == [0, 3, 4, 6, 7, 8, 9, 11, 12]
+    # Another order of the attributes is another set: they are kept as they came.
+    assert series.attributes.tolist() == [0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert series.sets.size == 3
+    whole = Tables()
+    decode_metrics(some, whole)  # together: points come by kind
+    described = [whole.series.describe(code) for code in range(len(whole.series))]
+    assert sorted(described) == sorted(series.describe(code) for code in range(len(series)))
 
 
 def test_identities_do_not_depend_on_the_order_of_arrival():
