@@ -9,23 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aiops.bank import columns as c
 from aiops.bank import kernel, tail
-from aiops.bank.columns import (
-    BIAS,
-    BORROWED,
-    FAST,
-    HIGH,
-    HIGH_BEFORE,
-    LEVEL,
-    LOW,
-    LOW_BEFORE,
-    MEAN_LONG,
-    MEAN_SHORT,
-    MEAN_WIDE,
-    POINTS,
-    SPREAD,
-    TERMS,
-)  # fmt: skip
 from aiops.bank.layout import BYTES, FIELDS, Rows, allocate
 from aiops.detect.retention import Kept
 
@@ -51,13 +36,13 @@ class Scores:
     evidence : float64[k]
         Weighted sum of what the terms are beyond one decade.
     term : int8[k]
-        The term that spoke most, index into ``TERMS``; -1 where none spoke.
+        The term that spoke most, index into ``c.TERMS``; -1 where none spoke.
     alert : bool[k]
         May this point alert (once a disturbance)?  No threshold is in it.
     expected, lower, upper : float64[k]
         What was expected, and the bounds of what is usual around it, in units of the value.  NaN at a series' first point.
-    detail : float64[k, terms + 1], or [0, terms + 1] where it was not asked for
-        Surprise of each term in decades, and the trust in the time of day.
+    detail : float64[k, 2, terms], or [0, 2, terms] where it was not asked for
+        Surprise of each term in decades, and how far it is believed.
     """
 
     score: F64
@@ -130,11 +115,13 @@ class Bank:
         k = len(rows)
         out = Scores(
             np.empty(k), np.empty(k), np.empty(k, np.int8), np.empty(k, np.bool_), np.empty(k), np.empty(k), np.empty(k),
-            np.empty((k if detail else 0, len(TERMS) + 1)),
+            np.empty((k if detail else 0, 2, len(c.TERMS))),
         )  # fmt: skip
         if not k:
             return out
-        columns = (out.score, out.evidence, out.term, out.alert, out.expected, out.lower, out.upper, out.detail)
+        columns: tuple[NDArray[Any], ...] = (
+            out.score, out.evidence, out.term, out.alert, out.expected, out.lower, out.upper, out.detail,
+        )  # fmt: skip
         self._touched[rows] = True
         if k == 1 or bool((rows[1:] >= rows[:-1]).all()):
             kernel.run(self._rows, rows, time, value, *columns)
@@ -151,7 +138,7 @@ class Bank:
     def learning(self, rows: I64) -> F64:
         """Share that has been learned of what judges each of these rows, 0..1; below 1 say "learning"."""
         integer = self._rows.integer[np.asarray(rows, np.int64)]
-        share: F64 = np.minimum((integer[:, POINTS] + integer[:, BORROWED]) / LEARNED, 1.0)
+        share: F64 = np.minimum((integer[:, c.POINTS] + integer[:, c.BORROWED]) / LEARNED, 1.0)
         return share
 
     def learn(self, row: int, kind: str) -> None:
@@ -210,39 +197,49 @@ class Bank:
         self._whole = False
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _lend(s: Any, rows: Any, prior: Any) -> None:
     for i in range(len(rows)):
         r, p = rows[i], prior[i]
-        if p < 0 or s.integer[p, POINTS] < LENT:
+        if p < 0 or s.integer[p, c.POINTS] < LENT:
             continue
-        s.integer[r, BORROWED] = LENT
+        s.integer[r, c.BORROWED] = LENT
         s.origin[r, 1] = s.origin[p, 1]
-        for column in (SPREAD, MEAN_WIDE, MEAN_LONG, MEAN_SHORT):
+        for column in (c.SPREAD, c.MEAN_WIDE, c.MEAN_LONG, c.MEAN_SHORT):
             s.number[r, column] = s.number[p, column]
-        for t in range(len(TERMS)):
+        for t in range(c.CALIBRATED):
             share = min(1.0, LENT_TAIL * tail.ONE / max(int(s.tail_place[p, t, tail.TOTAL]), 1))
             s.tail_place[r, t, tail.PLACE] = s.tail_place[p, t, tail.PLACE]
             for b in range(tail.BINS):
                 tail.count(s.tail, s.tail_place, r, t, b, int(s.tail[p, t, b] * share))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _ordinary(s: Any, r: Any) -> None:
-    for t in range(len(TERMS)):
+    for t in range(c.CALIBRATED):
         if s.tail_place[r, t, tail.TOTAL]:
             tail.count(s.tail, s.tail_place, r, t, int(s.tail_bin[r, t]), ORDINARY * tail.ONE)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _new_trend(s: Any, r: Any) -> None:
-    n = s.integer[r, POINTS]
+    n = s.integer[r, c.POINTS]
     if n == 0:
         return
     y = s.ring[r, 0, (n - 1) & 31]
-    for column in (LEVEL, FAST, LOW, HIGH, LOW_BEFORE, HIGH_BEFORE):
+    for column in (
+        c.LEVEL,
+        c.MIDDLE,
+        c.SLOW_MEAN,
+        c.FAST_MEAN,
+        c.TREND_LEVEL,
+        c.LOW,
+        c.HIGH,
+        c.LOW_BEFORE,
+        c.HIGH_BEFORE,
+    ):
         s.number[r, column] = y
     for k in range(s.slot.shape[1]):
         if s.slot_visits[r, k]:
-            s.slot[r, k, 0] += s.number[r, BIAS]
-    s.number[r, BIAS] = 0
+            s.slot[r, k, 0] += s.number[r, c.BIAS]
+    s.number[r, c.BIAS] = 0

@@ -119,7 +119,7 @@ class Counts:
         self.size = len(self._points)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def count_tail(x: Any, mean: Any, shape: Any) -> Any:
     """-log10 P of a whole count as far from the mean as `x`; its sign is the side.
 
@@ -146,7 +146,7 @@ def count_tail(x: Any, mean: Any, shape: Any) -> Any:
     return sign * min(MOST, max(0.0, -math.log10(max(p, 1e-300))))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def ratio_tail(hits: Any, trials: Any, share: Any, known: Any, effective: Any) -> Any:
     """-log10 P of hits as far from the expected share, beta-binomial; its sign is the side."""
     if trials > TRIALS_MOST:
@@ -156,7 +156,7 @@ def ratio_tail(hits: Any, trials: Any, share: Any, known: Any, effective: Any) -
     return -at_least(trials - hits, trials, 1.0 - share, known, effective)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _feed(rows: Any, hits: Any, trials: Any, ratio: Any, means: Any, points: Any, score: Any, expected: Any) -> None:
     for i in range(len(rows)):
         r, k, n = rows[i], hits[i], trials[i]

@@ -12,49 +12,20 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from aiops.bank import calendar, forecast, fusion, origin, shapes, tail
+from aiops.bank import changes, fusion, origin, seasons, shapes, tail
+from aiops.bank import columns as c
 from aiops.bank import transitions as tr
-from aiops.bank.columns import (
-    ALERT_AT,
-    BIAS,
-    BORROWED,
-    DAY_ERROR,
-    FAST,
-    FAST_ERROR,
-    HIGH,
-    HIGH_BEFORE,
-    LAST_ALERT,
-    LEVEL,
-    LONG,
-    LOW,
-    LOW_BEFORE,
-    MEAN_LONG,
-    MEAN_SHORT,
-    MEAN_WIDE,
-    NOVELTY,
-    POINTS,
-    RANGE_AT,
-    RANGE_LOW,
-    RANGE_WIDTH,
-    SHORT,
-    SLOT_POINTS,
-    SPREAD,
-    TERMS,
-    TIME_OF_DAY,
-    TRANSITION,
-    WIDE,
-)  # fmt: skip
 
 SLOW, CLIP, CLIP_AFTER = 0.002, 8.0, 20  # slow level and spread: least gain; cut in spreads, after so many points
 NOVELTY_WARM_UP = 50  # points before a value can be beyond all seen
 BLOCK = 8192  # points: extremes are those of this block and the one before, so an absurd value is forgotten
 RELATIVE_WIDTH = 0.05  # of the value: range of a series that was constant
 SMALLEST_WIDTH = 1e-6  # units
-WEIGHTS = np.array([1.0, 1.0, 0.5, 1.0, 0.5, 1.0])
-RING = 32
+NOVELTY_UNIT = 32.0  # of the range: in these units new extremes fall into the bins of a tail
+BOUND = 4.0  # usual errors on either side of what is expected: 3.2 standard deviations where errors are normal
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def by_series(row: Any, n: Any) -> Any:
     """Order that groups a batch by series and keeps the order within each: a series' state is fetched once a batch."""
     start = np.zeros(n + 1, np.int64)
@@ -69,20 +40,18 @@ def by_series(row: Any, n: Any) -> Any:
     return order
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _levels(s: Any, r: Any, n: Any, x: Any, y: Any) -> None:
     """At each doubling of the points, and every 1024 from there: a new range of levels, and a new origin where it is far."""
     number, integer = s.number, s.integer
-    if n + 1 < integer[r, RANGE_AT] or n + 1 < tr.FIRST:
-        return
-    integer[r, RANGE_AT] = (n + 1) * 2 if n + 1 < tr.STEADY else n + 1 + tr.STEADY
-    low, high = min(number[r, LOW], number[r, LOW_BEFORE]), max(number[r, HIGH], number[r, HIGH_BEFORE])
+    integer[r, c.RANGE_AT] = (n + 1) * 2 if n + 1 < tr.STEADY else n + 1 + tr.STEADY
+    low, high = min(number[r, c.LOW], number[r, c.LOW_BEFORE]), max(number[r, c.HIGH], number[r, c.HIGH_BEFORE])
     width = high - low
     if width <= 0:
         width = np.float32(max(abs(s.origin[r, 0] * s.origin[r, 1] + high) * RELATIVE_WIDTH, SMALLEST_WIDTH))
-    old_low, old_width = number[r, RANGE_LOW], number[r, RANGE_WIDTH]
-    number[r, RANGE_LOW], number[r, RANGE_WIDTH] = low - tr.MARGIN * width, (1 + 2 * tr.MARGIN) * width
-    new_low, new_width = number[r, RANGE_LOW], number[r, RANGE_WIDTH]
+    old_low, old_width = number[r, c.RANGE_LOW], number[r, c.RANGE_WIDTH]
+    number[r, c.RANGE_LOW], number[r, c.RANGE_WIDTH] = low - tr.MARGIN * width, (1 + 2 * tr.MARGIN) * width
+    new_low, new_width = number[r, c.RANGE_LOW], number[r, c.RANGE_WIDTH]
     if n + 1 == tr.FIRST:
         for j in range(tr.LAG, tr.FIRST):
             tr.learn(
@@ -97,7 +66,7 @@ def _levels(s: Any, r: Any, n: Any, x: Any, y: Any) -> None:
         origin.shift(s, r, y, x)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def run(
     s: Any, row: Any, time: Any, value: Any, score: Any, evidence: Any, term: Any, alert: Any, expected: Any, lower: Any,
     upper: Any, detail: Any,
@@ -114,12 +83,16 @@ def run(
     score, evidence, expected, lower, upper : float64[k], filled
     term : int8[k], filled
     alert : bool[k], filled
-    detail : float64[k or 0, TERMS + 1], filled
-        Surprise of each term and the trust in the time of day, for research.
+    detail : float64[k or 0, 2, c.TERMS], filled
+        Surprise of each term and how far it is believed, for research.
     """
-    number, integer, ring = s.number, s.integer, s.ring
+    origins, number, integer, ring = s.origin, s.number, s.integer, s.ring
+    tails, places, bins = s.tail, s.tail_place, s.tail_bin
+    slots, visits, week, week_visits = s.slot, s.slot_visits, s.week, s.week_visits
+    wide, long, short, used = s.wide, s.long, s.short, s.used
+    steps, step_sums = s.transition, s.transition_sum
     d, q = np.empty(48, np.float32), np.empty(8, np.float32)
-    spoke = np.empty(len(TERMS))
+    features, spoke, believed = np.empty(c.CALIBRATED), np.zeros(len(c.TERMS)), np.empty(len(c.TERMS))
     wanted = len(detail) > 0
     for i in range(len(row)):
         r, x = row[i], value[i]
@@ -127,97 +100,118 @@ def run(
         term[i], alert[i] = -1, False
         if not math.isfinite(x):
             continue
-        y = origin.relative(s, r, x)
-        n = int(integer[r, POINTS])
-        spoke[:] = 0.0
+        n = int(integer[r, c.POINTS])
+        if n > 0:
+            y = origin.relative(origins, number, integer, r, x)
+            if integer[r, c.ABSURD_RUN] >= origin.ABSURD_LEAST:
+                origin.begin(s, r)
+                n = 0
         if n == 0:
-            shapes.forget(s.wide, s.used, r, WIDE)
-            shapes.forget(s.long, s.used, r, LONG)
-            shapes.forget(s.short, s.used, r, SHORT)
-            number[r, LOW], number[r, HIGH], number[r, LOW_BEFORE], number[r, HIGH_BEFORE] = y, y, y, y
-        lent = int(integer[r, BORROWED])
-        m, spread = number[r, LEVEL], number[r, SPREAD]
+            y = origin.first(origins, number, integer, r, x)
+        for j in range(len(features)):
+            features[j] = -1.0
+        if n == 0:
+            shapes.forget(wide, used, r, c.WIDE)
+            shapes.forget(long, used, r, c.LONG)
+            shapes.forget(short, used, r, c.SHORT)
+            number[r, c.LOW], number[r, c.HIGH], number[r, c.LOW_BEFORE], number[r, c.HIGH_BEFORE] = y, y, y, y
+        lent = int(integer[r, c.BORROWED])
+        m, spread = number[r, c.LEVEL], number[r, c.SPREAD]
         ring[r, 0, n & 31] = y
         ring[r, 1, n & 31] = math.asinh((y - m) / (shapes.SQUASH * spread + 1e-9)) if n else 0.0
         k = max(SLOW, 1.0 / (n + 1))
         most = CLIP * spread if n > CLIP_AFTER else 1e30
-        number[r, LEVEL] = m + k * min(max(y - m, -most), most)
+        number[r, c.LEVEL] = m + k * min(max(y - m, -most), most)
         k = max(SLOW, 1.0 / (n + 1 + lent))
-        number[r, SPREAD] = spread + k * (min(abs(y - m), most) - spread)
+        number[r, c.SPREAD] = spread + k * (min(abs(y - m), most) - spread)
 
         if n >= shapes.FIRST[0]:
             for j in range(8):
                 q[j] = ring[r, 1, (n - shapes.LAGS_WIDE[j]) & 31]
-            f = shapes.distance(s.wide, s.used, number, MEAN_WIDE, r, 0, n, n - shapes.FIRST[0] + lent, q, d)
-            if f >= 0:
-                spoke[WIDE] = tail.surprise(s.tail, s.tail_place, s.tail_bin, r, WIDE, tail.log2(f))
+            features[c.WIDE] = shapes.distance(
+                wide, used, number, c.MEAN_WIDE, r, 0, n, n - shapes.FIRST[0] + lent, q, d
+            )
         if n >= shapes.FIRST[1]:
             for j in range(6):
                 q[j] = ring[r, 0, (n - shapes.LAGS_LONG[j]) & 31]
-            f = shapes.distance(s.long, s.used, number, MEAN_LONG, r, 1, n, n - shapes.FIRST[1] + lent, q, d)
-            if f >= 0:
-                spoke[LONG] = tail.surprise(s.tail, s.tail_place, s.tail_bin, r, LONG, tail.log2(f))
+            features[c.LONG] = shapes.distance(
+                long, used, number, c.MEAN_LONG, r, 1, n, n - shapes.FIRST[1] + lent, q, d
+            )
         if n >= shapes.FIRST[2]:
             for j in range(4):
                 q[j] = ring[r, 0, (n - shapes.LAGS_SHORT[j]) & 31]
-            f = shapes.distance(s.short, s.used, number, MEAN_SHORT, r, 2, n, n - shapes.FIRST[2] + lent, q, d)
-            if f >= 0:
-                spoke[SHORT] = tail.surprise(s.tail, s.tail_place, s.tail_bin, r, SHORT, tail.log2(f))
+            features[c.SHORT] = shapes.distance(
+                short, used, number, c.MEAN_SHORT, r, 2, n, n - shapes.FIRST[2] + lent, q, d
+            )
 
-        low, high = min(number[r, LOW], number[r, LOW_BEFORE]), max(number[r, HIGH], number[r, HIGH_BEFORE])
+        low, high = min(number[r, c.LOW], number[r, c.LOW_BEFORE]), max(number[r, c.HIGH], number[r, c.HIGH_BEFORE])
         beyond = max(y - high, low - y, np.float32(0)) if n >= NOVELTY_WARM_UP else np.float32(0)
-        spoke[NOVELTY] = tail.surprise(
-            s.tail, s.tail_place, s.tail_bin, r, NOVELTY, tail.log2(beyond / (high - low + 1e-9)) + 5.0
-        )
+        features[c.NOVELTY] = beyond / (high - low + 1e-9) * NOVELTY_UNIT
         if n > 0 and n % BLOCK == 0:
-            number[r, LOW_BEFORE], number[r, HIGH_BEFORE] = number[r, LOW], number[r, HIGH]
-            number[r, LOW], number[r, HIGH] = y, y
-        number[r, LOW], number[r, HIGH] = min(number[r, LOW], y), max(number[r, HIGH], y)
+            number[r, c.LOW_BEFORE], number[r, c.HIGH_BEFORE] = number[r, c.LOW], number[r, c.HIGH]
+            number[r, c.LOW], number[r, c.HIGH] = y, y
+        number[r, c.LOW], number[r, c.HIGH] = min(number[r, c.LOW], y), max(number[r, c.HIGH], y)
 
         if n >= tr.FIRST:
-            now = tr.level(y, number[r, RANGE_LOW], number[r, RANGE_WIDTH])
-            then = tr.level(ring[r, 0, (n - tr.LAG) & 31], number[r, RANGE_LOW], number[r, RANGE_WIDTH])
-            f = tr.transition(s.transition, s.transition_sum, r, then, now)
+            now = tr.level(y, number[r, c.RANGE_LOW], number[r, c.RANGE_WIDTH])
+            then = tr.level(ring[r, 0, (n - tr.LAG) & 31], number[r, c.RANGE_LOW], number[r, c.RANGE_WIDTH])
+            f = tr.transition(steps, step_sums, r, then, now)
             if n >= tr.WARM_UP:
-                spoke[TRANSITION] = tail.surprise(s.tail, s.tail_place, s.tail_bin, r, TRANSITION, tail.log2(f))
+                features[c.TRANSITION] = f
 
-        trust = calendar.trust(number, integer, r)
-        slot = time[i] % calendar.DAY // calendar.SLOT
-        known = s.slot_visits[r, slot] > 0
-        usual = s.slot[r, slot, 0]
-        f = calendar.residual(s.slot, s.slot_visits, number, integer, r, slot, y)
-        if f >= 0:
-            spoke[TIME_OF_DAY] = tail.surprise(s.tail, s.tail_place, s.tail_bin, r, TIME_OF_DAY, tail.log2(f))
-
-        e, loudest = 0.0, 0.0
-        for j in range(len(TERMS)):
-            part = WEIGHTS[j] * tail.excess(spoke[j], fusion.QUIET)
-            if j == TIME_OF_DAY:
-                part *= trust
-            e += part
-            if part > loudest:
-                loudest, term[i] = part, j
-        evidence[i], score[i] = e, fusion.score(e)
-        if fusion.may_alert(n - integer[r, ALERT_AT], number[r, LAST_ALERT], e):
-            integer[r, ALERT_AT], number[r, LAST_ALERT] = n, e
-            alert[i] = True
-
-        error = number[r, FAST_ERROR]
-        middle = forecast.follow(number, r, FAST, FAST_ERROR, y, n)
+        step = abs(y - ring[r, 0, (n - 1) & 31]) if n > 0 else np.float32(0)
+        slot = time[i] // seasons.SLOT
+        if slot != integer[r, c.SLOT_NOW]:
+            seasons.enter(number, integer, slots, visits, week, week_visits, r, slot)
+        slot %= seasons.SLOTS
+        known = visits[r, slot] > 0
+        trust, doubt, measured = seasons.trust(number, integer, r), 0.0, 0.0
+        if trust > 0:
+            doubt, measured = seasons.doubt(number, r), seasons.measured(number, r)
+        forecast = seasons.forecast_trust(number, r)
+        usual_step, usual_error = number[r, c.STEP], number[r, c.FORECAST_ERROR]
+        day, error = 0.0, 0.0
+        middle, width = ring[r, 0, (n - 1) & 31], usual_step
+        if number[r, c.MIDDLE_ERROR] < usual_step:
+            middle, width = number[r, c.MIDDLE], number[r, c.MIDDLE_ERROR]
         if known:
-            day_error = number[r, DAY_ERROR]
-            bias = forecast.follow(number, r, BIAS, DAY_ERROR, y - usual, int(integer[r, SLOT_POINTS]) - 1)
-            if trust > 0 and day_error < error:
-                middle, error = usual + bias, day_error
+            usual = slots[r, slot, 0] + seasons.week_offset(number, week, r, time[i])
+            day = y - usual
+            error = day - number[r, c.BIAS]
+            if trust > 0 and usual_error < width:
+                middle, width = usual + number[r, c.BIAS], usual_error
+            g = number[r, c.DAY_ERROR]
+            if g > 0:
+                if visits[r, slot] > 1:
+                    g = slots[r, slot, 1] + seasons.FLOOR * g
+                features[c.TIME_OF_DAY] = abs(day) / (g + 1e-12)
+            if usual_error > 0:
+                features[c.FORECAST] = abs(error) / (usual_error + 1e-12)
+        effect = max(abs(error) / (usual_error + 1e-9), step / (usual_step + 1e-9))
+        seasons.learn(number, integer, r, known, day, y)
+
+        features[c.SHIFT] = changes.shift(number, r, y, n)
+        features[c.VARIANCE] = changes.swing(number, r, step, n)
+        features[c.TREND] = changes.trend(number, r, y, n)
+        spoke[c.STUCK] = 0.0
         if n > 0:
-            unit = 1.0 / s.origin[r, 1]
-            expected[i] = s.origin[r, 0] + unit * middle
-            lower[i], upper[i] = (
-                expected[i] - unit * forecast.BOUND * error,
-                expected[i] + unit * forecast.BOUND * error,
-            )
+            spoke[c.STUCK] = changes.stuck(integer, r, step == 0)
+        changes.errors(number, r, y, step, n)
+
+        tail.surprises(tails, places, bins, r, features, spoke)
+        fusion.belief(believed, trust, doubt, forecast, measured, effect)
+        e, most_of = fusion.fuse(spoke, believed, fusion.WEIGHTS, fusion.QUIET)
+        evidence[i], score[i], term[i] = e, fusion.score(e), most_of
+        if fusion.may_alert(n - integer[r, c.ALERT_AT], number[r, c.LAST_ALERT], e):
+            integer[r, c.ALERT_AT], number[r, c.LAST_ALERT] = n, e
+            alert[i] = True
+        if n > 0:
+            unit = 1.0 / origins[r, 1]
+            expected[i] = origins[r, 0] + unit * middle
+            lower[i], upper[i] = expected[i] - unit * BOUND * width, expected[i] + unit * BOUND * width
         if wanted:
-            detail[i, : len(TERMS)] = spoke
-            detail[i, len(TERMS)] = trust
-        integer[r, POINTS] = n + 1
-        _levels(s, r, n, x, y)
+            for j in range(len(spoke)):
+                detail[i, 0, j], detail[i, 1, j] = spoke[j], believed[j]
+        integer[r, c.POINTS] = n + 1
+        if n + 1 >= integer[r, c.RANGE_AT] and n + 1 >= tr.FIRST:
+            _levels(s, r, n, x, y)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.bank import calendar, shapes, tail, transitions
-from aiops.bank.columns import INTEGERS, NUMBERS, TERMS
+from aiops.bank import seasons, shapes, tail, transitions
+from aiops.bank.columns import CALIBRATED, INTEGERS, NUMBERS
 
 RING = 32  # points remembered: the longest lag is 31
 F32 = NDArray[np.float32]
@@ -32,6 +32,8 @@ class Rows(NamedTuple):
     transition_sum: NDArray[np.uint16]
     slot: F32
     slot_visits: NDArray[np.uint8]
+    week: F32
+    week_visits: NDArray[np.uint8]
     tail: NDArray[np.uint16]
     tail_place: NDArray[np.uint16]
     tail_bin: NDArray[np.uint8]
@@ -48,11 +50,13 @@ FIELDS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "used": (np.float32, (len(shapes.WIDTHS), shapes.PROTOTYPES)),
     "transition": (np.uint8, (transitions.LEVELS, transitions.LEVELS)),
     "transition_sum": (np.uint16, (transitions.LEVELS,)),
-    "slot": (np.float32, (calendar.SLOTS, 2)),
-    "slot_visits": (np.uint8, (calendar.SLOTS,)),
-    "tail": (np.uint16, (len(TERMS), tail.BINS)),
-    "tail_place": (np.uint16, (len(TERMS), 3)),
-    "tail_bin": (np.uint8, (len(TERMS),)),
+    "slot": (np.float32, (seasons.SLOTS, 2)),  # mean, deviation
+    "slot_visits": (np.uint8, (seasons.SLOTS,)),
+    "week": (np.float32, (seasons.BLOCKS,)),
+    "week_visits": (np.uint8, (seasons.BLOCKS,)),
+    "tail": (np.uint16, (CALIBRATED, tail.BINS)),
+    "tail_place": (np.uint16, (CALIBRATED, 3)),
+    "tail_bin": (np.uint8, (CALIBRATED,)),
 }
 BYTES: int = sum(int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize for dtype, shape in FIELDS.values())
 

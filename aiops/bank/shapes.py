@@ -18,7 +18,7 @@ PROTOTYPES = 32
 EMPTY = np.float32(1e18)  # coordinate of an unused prototype: never nearest, and 8 squares stay finite in float32
 PULL = 0.01  # least gain of the nearest prototype
 SCALE = 0.001  # least gain of the mean distance
-REPLACE = 6.0  # mean distances beyond which the least used prototype is replaced
+REPLACE = (6.0, 4.0, 6.0)  # mean distances beyond which the least used prototype is replaced, of each memory
 CLIP = 6.0  # mean distances that a distance counts at most in the mean
 FADE_EVERY, FADE = 64, np.float32(0.995)  # points, factor: use counts fade
 START = 20  # points before the first score
@@ -31,7 +31,7 @@ FIRST = (21, 31, 3)  # points after which the lags of each memory are filled
 SQUASH = 10.0  # spreads at which the squashing of the wide shape sets in
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def forget(shapes: Any, used: Any, r: Any, b: Any) -> None:
     """Empty memory `b` of row `r`."""
     for j in range(shapes.shape[1]):
@@ -41,7 +41,7 @@ def forget(shapes: Any, used: Any, r: Any, b: Any) -> None:
         used[r, b, p] = np.float32(0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def distance(
     shapes: Any, used: Any, mean_of: Any, column: Any, r: Any, b: Any, n: Any, learned: Any, q: Any, d: Any
 ) -> Any:
@@ -96,7 +96,7 @@ def distance(
         place = 0
         while shapes[r, 0, place] != EMPTY:
             place += 1
-    elif far > REPLACE * mean:
+    elif far > REPLACE[b] * mean:
         place = 0
         for p in range(1, PROTOTYPES):
             if used[r, b, p] < used[r, b, place]:

@@ -1,4 +1,4 @@
-"""Calibrated surprise: any non-negative feature of a series, given as log2, becomes -log10 of its own tail probability.
+"""Calibrated surprise: any non-negative feature of a series becomes -log10 of its own tail probability.
 
 In: one feature value a point.  State per series and term: ``BINS`` log-spaced counters and three numbers.  Out: -log10
 P(feature as high as this), 0 while the value is outside the top tenth.  O(1) a point, amortised; the counters are integers.
@@ -16,7 +16,9 @@ from typing import Any
 
 from numba import njit
 
-BINS, PER_OCTAVE, LOWEST_OCTAVE = 48, 4.0, -3.0  # 2^-3 .. 2^9 in units of the feature's own mean
+BINS, PER_OCTAVE, LOWEST_OCTAVE = 48, 4.0, -3  # 2^-3 .. 2^9 in units of the feature's own mean
+LOWEST = 2.0**LOWEST_OCTAVE
+QUARTERS = (0.5 * 2.0**0.25, 0.5 * 2.0**0.5, 0.5 * 2.0**0.75)  # of an octave, as mantissas
 ONE = 8  # weight of one point: lets a single count fade through three halvings
 FORGET = 8000  # points; at this total every count is halved, so the memory is 4000-8000 points
 WARM_UP = 50  # points without a score
@@ -29,66 +31,81 @@ TOTAL, PLACE, ABOVE = range(3)  # columns of `place`: weight of all, bin of the 
 _LOG10_E = 0.4342944819032518
 
 
-@njit(nogil=True, cache=True, inline="always")
-def log2(x: Any) -> Any:
-    """The logarithm to base 2, cut at -40."""
-    return math.log2(x) if x > 1e-12 else -40.0
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def bin_of(feature: Any) -> Any:
+    """Bin of a feature: its octave, and the quarter of it by three comparisons, because a logarithm costs more than all else."""
+    if feature < LOWEST:
+        return 0
+    mantissa, exponent = math.frexp(feature)
+    quarter = (mantissa >= QUARTERS[0]) + (mantissa >= QUARTERS[1]) + (mantissa >= QUARTERS[2])
+    return min(4 * (exponent - 1 - LOWEST_OCTAVE) + quarter, BINS - 1)
 
 
-@njit(nogil=True, cache=True, inline="always")
-def excess(s: Any, quiet: Any) -> Any:
-    """What a surprise is beyond `quiet` decades."""
-    return s - quiet if s > quiet else 0.0
-
-
-@njit(nogil=True, cache=True)
-def surprise(counts: Any, place: Any, bins: Any, r: Any, t: Any, log2_feature: Any) -> Any:
-    """Score term `t` of row `r`, then learn.
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def surprises(counts: Any, place: Any, bins: Any, r: Any, features: Any, spoke: Any) -> None:
+    """Score all terms of row `r`, then learn; one loop, because a call with arrays costs as much as its work.
 
     Parameters
     ----------
-    counts : uint16[n, TERMS, BINS]
-    place : uint16[n, TERMS, 3]
-    bins : uint8[n, TERMS]
+    counts : uint16[n, CALIBRATED, BINS]
+    place : uint16[n, CALIBRATED, 3]
+    bins : uint8[n, CALIBRATED]
         Remembers the bin of the newest point, for feedback.
+    features : float64[CALIBRATED]
+        What a term has measured; below 0 = nothing.
+    spoke : float64[CALIBRATED or more], filled
+        -log10 P of each.
     """
-    y = (log2_feature - LOWEST_OCTAVE) * PER_OCTAVE
-    b = min(max(int(y), 0), BINS - 1)
-    total, top = int(place[r, t, TOTAL]), int(place[r, t, PLACE])
-    s = 0.0
-    if b >= top and total >= WARM_UP * ONE:
-        most = max(int(FITTED * total), FITTED_LEAST * ONE)
-        c, beyond, u = 0, 0, BINS
-        while u > 0 and c + counts[r, t, u - 1] <= most:
-            u -= 1
-            c += counts[r, t, u]
-            beyond += counts[r, t, u] * u
-        if b >= u:
-            mean = ((beyond - c * (u - 0.5)) / PER_OCTAVE + PRIOR_WEIGHT * ONE * PRIOR_EXCESS) / (
-                c + PRIOR_WEIGHT * ONE
-            )
-            s = (
-                -math.log10((c + 0.5 * ONE) / (total + ONE))
-                + _LOG10_E * max(min(y, FARTHEST) - u, 0.0) / PER_OCTAVE / mean
-            )
+    for t in range(len(features)):
+        spoke[t] = 0.0
+        feature = features[t]
+        if feature < 0:
+            continue
+        b = bin_of(feature)
+        total, top, above = int(place[r, t, TOTAL]), int(place[r, t, PLACE]), int(place[r, t, ABOVE])
+        if b >= top and total >= WARM_UP * ONE:
+            spoke[t] = upper(counts, r, t, b, feature, total)
+        bins[r, t] = b
+        counts[r, t, b] += ONE
+        total += ONE
+        if b >= top:
+            above += ONE
+        if total >= FORGET * ONE or above > TOP * total or (top > 0 and above + counts[r, t, top - 1] <= TOP * total):
+            follow(counts, place, r, t, total, top, above)
         else:
-            for k in range(b, u):
-                c += counts[r, t, k]
-            s = -math.log10((c + 0.5 * ONE) / (total + ONE))
-        s = min(s, MOST)
-    bins[r, t] = b
-    count(counts, place, r, t, b, ONE)
-    return s
+            place[r, t, TOTAL], place[r, t, ABOVE] = total, above
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
+def upper(counts: Any, r: Any, t: Any, b: Any, feature: Any, total: Any) -> Any:
+    """-log10 P of a feature in bin `b`, which is in the top tenth."""
+    most = max(int(FITTED * total), FITTED_LEAST * ONE)
+    c, beyond, u = 0, 0, BINS
+    while u > 0 and c + counts[r, t, u - 1] <= most:
+        u -= 1
+        c += counts[r, t, u]
+        beyond += counts[r, t, u] * u
+    if b < u:
+        for k in range(b, u):
+            c += counts[r, t, k]
+        return min(-math.log10((c + 0.5 * ONE) / (total + ONE)), MOST)
+    mean = ((beyond - c * (u - 0.5)) / PER_OCTAVE + PRIOR_WEIGHT * ONE * PRIOR_EXCESS) / (c + PRIOR_WEIGHT * ONE)
+    y = min((math.log2(feature) - LOWEST_OCTAVE) * PER_OCTAVE, FARTHEST) if feature >= LOWEST else 0.0
+    s = -math.log10((c + 0.5 * ONE) / (total + ONE)) + _LOG10_E * max(y - u, 0.0) / PER_OCTAVE / mean
+    return min(s, MOST)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def count(counts: Any, place: Any, r: Any, t: Any, b: Any, weight: Any) -> None:
-    """Add `weight` to bin `b`, halve what is full, and follow the 90 % point."""
-    total, top, above = int(place[r, t, 0]), int(place[r, t, 1]), int(place[r, t, 2])
+    """Add `weight` to bin `b`."""
     counts[r, t, b] += weight
-    total += weight
-    if b >= top:
-        above += weight
+    above = int(place[r, t, ABOVE]) + (weight if b >= place[r, t, PLACE] else 0)
+    follow(counts, place, r, t, int(place[r, t, TOTAL]) + weight, int(place[r, t, PLACE]), above)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def follow(counts: Any, place: Any, r: Any, t: Any, total: Any, top: Any, above: Any) -> None:
+    """Halve what is full, and move the 90 % point to where it is."""
     if total >= FORGET * ONE:
         total, above = 0, 0
         for k in range(BINS):
@@ -102,4 +119,4 @@ def count(counts: Any, place: Any, r: Any, t: Any, b: Any, weight: Any) -> None:
     while top > 0 and above + counts[r, t, top - 1] <= TOP * total:
         top -= 1
         above += counts[r, t, top]
-    place[r, t, 0], place[r, t, 1], place[r, t, 2] = total, top, above
+    place[r, t, TOTAL], place[r, t, PLACE], place[r, t, ABOVE] = total, top, above

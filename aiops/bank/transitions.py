@@ -21,13 +21,13 @@ WARM_UP = 256  # points without a score
 FULL = 250
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def level(x: Any, low: Any, width: Any) -> Any:
     """Level 0 .. LEVELS - 1 of a value; what is outside of the range has the outermost."""
     return int(min(max((x - low) / width * LEVELS, 0.0), LEVELS - 1.0))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def transition(counts: Any, sums: Any, i: Any, c: Any, k: Any) -> Any:
     """Score the step from level `c` to level `k` of row `i` of counts and their row sums; then learn."""
     num, den = 0.0, 0.0
@@ -54,7 +54,7 @@ def transition(counts: Any, sums: Any, i: Any, c: Any, k: Any) -> Any:
     return s
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def learn(counts: Any, sums: Any, i: Any, c: Any, k: Any) -> None:
     """Count the step from level `c` to level `k`."""
     counts[i, c, k] += 1
@@ -67,7 +67,7 @@ def learn(counts: Any, sums: Any, i: Any, c: Any, k: Any) -> None:
         sums[i, c] = t
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def move(counts: Any, sums: Any, i: Any, low: Any, width: Any, new_low: Any, new_width: Any) -> None:
     """Move the counts of row `i` to the levels of a new range."""
     old = counts[i].copy()
