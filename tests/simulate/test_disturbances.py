@@ -109,11 +109,11 @@ def test_a_clock_that_jumps_moves_what_is_written_on_its_host(crowded):
     lags: dict[bool, list[float]] = {True: [], False: []}
     for arrival, signal, line in crowded.lines:
         if signal == "metrics" and DURING[0] < arrival < DURING[1]:
-            newest = max(int(text.split(b'"')[0]) for text in line.split(b'"timeUnixNano":"')[1:]) / 1e9
             here = f'"{row["host"]}"'.encode() in line
-            lags[here].append(arrival - (newest - crowded.simulation.start_unix))
-    assert np.median(lags[False]) > 0.0
-    assert np.median(lags[False]) - np.median(lags[True]) == pytest.approx(row["strength"], abs=1.5)
+            times = [int(text.split(b'"')[0]) / 1e9 for text in line.split(b'"timeUnixNano":"')[1:]]
+            lags[here] += [arrival - (time - crowded.simulation.start_unix) for time in times]
+    assert min(lags[False]) > 0.0
+    assert np.mean(lags[False]) - np.mean(lags[True]) == pytest.approx(row["strength"], abs=1.5)
 
 
 @pytest.mark.parametrize("seed", range(3))
