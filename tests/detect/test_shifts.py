@@ -11,7 +11,7 @@ import pytest
 from aiops import state
 from aiops.detect.rates import Rates
 from aiops.detect.shares import Shares
-from aiops.detect.shifts import LEAST_NORMAL, Durations, Shift
+from aiops.detect.shifts import LEAST_NORMAL, Durations, Shift, Slow
 from aiops.detect.suspicion import Suspicion
 from aiops.signals import SECOND, WINDOW
 from aiops.traces.durations import duration_bin
@@ -116,6 +116,39 @@ def test_the_numbering_of_keys_does_not_change_their_evidence(order):
         return {numbers.index(shift.key): shift[1:] for shift in found.evidence(after(QUIET + 5))}
 
     assert run(order) == run((0, 1, 2))
+
+
+# ---- runs of little traffic ----------------------------------------------------------------------------------
+
+
+def rare(then: float, every: int, least: int = 5) -> list[Slow]:
+    """A key with a duration every so many windows, 20 ms at first; what is told after eight of something else."""
+    rng, found, told = np.random.default_rng(7), durations(least=least), list[Slow]()
+    for k in range(30 * every + 8 * every):
+        ms = 20.0 if k < 30 * every else then
+        if k % every == 0:
+            put(found, k, {0: drawn_bins(rng, 1, ms)})
+        else:
+            found.contrast.advance(after(k + 1))
+        told = found.runs(after(k + 1), 2.0)
+    return told
+
+
+def test_one_slow_request_in_five_minutes_adds_up():
+    (slow,) = rare(200.0, every=30)
+    assert slow.score >= LOUD
+    assert (slow.hits, slow.trials) == (8, 8)
+    assert slow.since >= T + 900 * WINDOW
+    assert slow.recent_p90 == -1, "nothing came within the last two minutes"
+
+
+def test_one_usual_request_in_five_minutes_adds_up_to_nothing():
+    assert rare(20.0, every=30) == []
+
+
+def test_where_the_last_minutes_hold_enough_no_run_is_told():
+    assert rare(200.0, every=1) == []
+    assert rare(200.0, every=1, least=20) != []
 
 
 # ---- shares --------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from scipy.special import betaln, gammaln, logsumexp
 
-from aiops.detect.tails import CAP, EFFECTIVE, at_least, count_excess
+from aiops.detect.tails import BOUND, CAP, EFFECTIVE, at_least, count_bounds, count_excess, share_bounds
 
 GRID = [
     (n, p, weight, effective)
@@ -85,3 +85,25 @@ def test_a_factor_of_two_is_no_news_however_large_the_counts():
 def test_a_steadier_count_is_more_surprising():
     scores = [count_excess(30.0, 10.0, shape) for shape in (1.0, 5.0, 50.0, 1e6)]
     assert all(a < b for a, b in pairwise(scores))
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "weight"), [(1, 0.0, 100.0), (7, 0.3, 10.0), (60, 0.02, 1e4), (60, 0.98, 1e4), (400, 0.5, 1e4)]
+)
+def test_bounds_of_a_share_hold_what_is_no_news_and_nothing_else(n, p, weight):
+    low, high = share_bounds(n, p, weight, EFFECTIVE)
+    assert 0.0 <= low <= p <= high <= 1.0
+    least, most = round(low * n), round(high * n)
+    assert at_least(float(most), float(n), p, weight, EFFECTIVE) <= BOUND
+    assert most == n or at_least(most + 1.0, float(n), p, weight, EFFECTIVE) > BOUND
+    assert at_least(float(n - least), float(n), 1.0 - p, weight, EFFECTIVE) <= BOUND
+    assert least == 0 or at_least(n - least + 1.0, float(n), 1.0 - p, weight, EFFECTIVE) > BOUND
+
+
+@pytest.mark.parametrize("mean", [0.2, 5.0, 300.0])
+@pytest.mark.parametrize("shape", [1.0, 20.0])
+def test_bounds_of_a_count_are_where_it_becomes_news(mean, shape):
+    low, high = count_bounds(mean, shape)
+    assert low <= mean < high
+    assert count_excess(high, mean, shape) == pytest.approx(BOUND, abs=1e-6)
+    assert low < 1e-9 or count_excess(low, mean, shape) == pytest.approx(-BOUND, abs=1e-6)
