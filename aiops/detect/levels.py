@@ -60,6 +60,7 @@ HEAD = np.dtype(
         ("lent_spread", np.float32),  # share of the level that siblings call usual, 0 = there are none
         ("lent_own", np.float32),  # and their own tail
         ("changes", np.int64),  # learned values that differed from the one before, up to CHANGES
+        ("top", np.int64),  # the three greatest of the tail, 16 bits each: it is searched only when one of them leaves
     ]
 )
 
@@ -88,7 +89,7 @@ class Levels:
     time: I64
 
     _FIELDS: tuple[tuple[str, Any, tuple[int, ...], Any], ...] = (
-        ("head", HEAD, (), (-1, -1, OWN_FLOOR, 0.0, 60e9, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0)),
+        ("head", HEAD, (), (-1, -1, OWN_FLOOR, 0.0, 60e9, 0.0, 0.0, 0.0, 0, 0, 0.0, 0.0, 0, 0)),
         ("ring", np.float64, (RING,), 0.0),
         ("order", np.uint8, (RING,), 0),
         ("tail", np.uint16, (TAIL,), 0),
@@ -153,6 +154,10 @@ class Levels:
         """Take in one value of each series at its event time (Unix ns); score first, learn after."""
         if not len(series):
             return
+        if len(series) > 1 and bool((series[1:] < series[:-1]).any()):
+            # Memory is walked through once from end to end: in random order each series would wait for it.
+            order = np.argsort(series)
+            series, time, value = series[order], time[order], value[order]
         value = value + 0.0  # one zero: the sign of one in a circle would tell a restart
         suspect = self._suspicion.at(int(time.max()))
         handed = np.full(len(series), np.nan)
@@ -240,14 +245,15 @@ def _order(ring: Any, head: Any, order: Any) -> None:
 def _learn(i: Any, x: Any, ring: Any, order: Any, count: Any) -> None:
     """Put `x` into the circle and keep its places in order; whole arrays, because slices count references."""
     n, place = min(count, RING), count % RING
+    k = 0
     if count >= RING:
-        at = 0
-        while order[i, at] != place:
-            at += 1
-        n -= 1
-        for k in range(at, n):
+        while order[i, k] != place:
+            k += 1
+        while k + 1 < n and ring[i, order[i, k + 1]] <= x:
             order[i, k] = order[i, k + 1]
-    k = n
+            k += 1
+    else:
+        k = n
     while k > 0 and ring[i, order[i, k - 1]] > x:
         order[i, k] = order[i, k - 1]
         k -= 1
@@ -322,24 +328,37 @@ def _whole(half: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def _with(top: Any, x: Any) -> Any:
+    """Three greatest, packed in one word in descending order, with one more value."""
+    a, b, c = top >> 32, (top >> 16) & 0xFFFF, top & 0xFFFF
+    if x > a:
+        a, b, c = x, a, b
+    elif x > b:
+        b, c = x, b
+    elif x > c:
+        c = x
+    return (a << 32) | (b << 16) | c
+
+
+@njit(nogil=True, cache=True)
 def _admit(series: Any, deviation: Any, head: Any, tail: Any) -> None:
     for row in range(len(series)):
         i = series[row]
         h = head[i]
-        tail[i, h.tails % TAIL] = deviation[row]
+        place, x, top = h.tails % TAIL, np.int64(deviation[row]), h.top
+        gone = np.int64(tail[i, place])
+        tail[i, place] = x
         h.tails += 1
         n = min(h.tails, TAIL)
+        if gone >= top & 0xFFFF and h.tails > TAIL:
+            top = np.int64(0)
+            for k in range(n):
+                top = _with(top, np.int64(tail[i, k]))
+        else:
+            top = _with(top, x)
+        h.top = top
         rank = n - math.ceil(0.99 * n)  # how many are greater than the 99th percentile: 0, 1 or 2
-        a, b, c = 0, 0, 0
-        for k in range(n):
-            x = int(tail[i, k])
-            if x > a:
-                a, b, c = x, a, b
-            elif x > b:
-                b, c = x, b
-            elif x > c:
-                c = x
-        own = max(OWN_FLOOR, _whole(a if rank == 0 else b if rank == 1 else c))
+        own = max(OWN_FLOOR, _whole((top >> (16 * (2 - rank))) & 0xFFFF))
         h.own = max(own, float(h.lent_own)) if n < FEW_TAILS else own
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from aiops.columns import SUM
-from aiops.detect.values import RATE
+from aiops.detect.values import LEVEL, RATE
 
 MetricKind = Literal["ratio", "latency", "utilisation", "count", "size", "other"]
 
@@ -24,6 +24,7 @@ _LATENCY = frozenset({"duration", "latency", "delay", "elapsed", "rtt"})
 _RATIO = frozenset({"ratio", "share", "fraction", "percent", "percentage", "availability"})
 _PER_CENT = frozenset({"percent", "percentage"})
 _MOMENT = frozenset({"uptime", "timestamp", "age", "start", "created", "expiry", "ttl", "boot", "since"})
+_TRAFFIC = frozenset({"request", "requests", "calls", "queries", "commands", "commits", "messages", "transactions"})
 _GOOD = frozenset(
     {"success", "successes", "available", "availability", "free", "hit", "hits", "idle", "ready", "healthy"}
 )
@@ -69,6 +70,13 @@ def kind_of(name: str, unit: str, instrument: int, facet: int) -> MetricKind:
             return "ratio"
         return "latency" if said & _LATENCY else "utilisation" if unit in ("%", "percent") else "other"
     return "count" if unit != "{cpu}" and (unit.startswith("{") or unit.endswith("/s")) else "other"
+
+
+def golden(name: str, kind: MetricKind, facet: int) -> bool:
+    """Is it a signal that people look at first: traffic, failures, latency, saturation?"""
+    if kind in ("ratio", "latency", "utilisation"):
+        return True
+    return kind == "count" and facet in (LEVEL, RATE) and bool(words(name) & _TRAFFIC)
 
 
 def whole(name: str, unit: str) -> float:

@@ -16,8 +16,9 @@ from aiops.detect.anomalies import OPEN, STAY, Candidate
 from aiops.detect.challengers import Challengers
 from aiops.detect.directory import Directory
 from aiops.detect.entities import Entities
-from aiops.detect.full_series import GOLDEN, SPEAKS, FullSeries, golden
+from aiops.detect.full_series import GOLDEN, SPEAKS, FullSeries
 from aiops.detect.levels import Levels
+from aiops.detect.metric_kinds import golden
 from aiops.detect.metric_words import Signal, of_bank, of_entity, of_level, of_siblings
 from aiops.detect.outliers import Outliers
 from aiops.detect.policy import MetricPolicy, Watched
@@ -58,7 +59,7 @@ def _about(info: SeriesInfo, facet: int, watched: Watched, service: int, identit
     name = info.name
     shared = name.startswith(SHARED)
     resource = not shared and any(word in name for word in RESOURCE_WORDS)
-    matters = golden(name, watched, facet)
+    matters = golden(name, watched.kind, facet)
     return (
         identity,
         service,
@@ -141,12 +142,12 @@ class MetricSignals:
     def judge(self, values: Values) -> None:
         """The values of a window."""
         self.levels.add(*values)
-        self.full.add(values)
+        self.full.add(values, self.levels.head)
         self.outliers.add(values, self._about["golden"], self.siblings.peers, self.levels.owner)
         self.entities.add(values, self.levels.head, self.levels.time)
         row = self.full.rows(values.level)
         full = np.flatnonzero(row >= 0)
-        self.challengers.add(values.level[full], values.value[full], self.full.score[row[full]])
+        self.challengers.add(values.level[full], values.value[full], self.full.score[row[full], -1])
 
     def advance(self, now: int) -> None:
         """Event time is `now` (Unix ns)."""
@@ -215,15 +216,13 @@ class MetricSignals:
 
     def _of_bank(self, now: int, level_score: NDArray[np.float64], speaking: NDArray[np.bool_]) -> list[Candidate]:
         full = self.full
-        score, learned = full.evidence(now, self.levels.head["cadence"]), full.learned()
-        strong = (score >= STAY) | (np.abs(level_score[full.signal]) >= STAY)
+        score, learned = full.evidence(now, self.levels), full.learned()
+        strong = (np.abs(score) >= STAY) | (np.abs(level_score[full.signal]) >= STAY)
         found = []
         for row in np.flatnonzero(strong & speaking[full.signal]).tolist():
             signal = int(full.signal[row])
             of = self._signal(signal), float(score[row]), full.newest[row], float(level_score[signal])
-            candidate = of_bank(*of, float(learned[row]))
-            if candidate is not None:
-                found.append(candidate)
+            found.append(of_bank(*of, float(learned[row])))
         return found
 
     def _of_siblings(self, now: int) -> list[Candidate]:

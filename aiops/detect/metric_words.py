@@ -47,23 +47,18 @@ def of_level(signal: Signal, score: float, learned: float) -> Candidate:
     return _candidate(signal, found, "levels", "level", score > 0, "light")
 
 
-def of_bank(signal: Signal, score: float, newest: np.void, level_score: float, learned: float) -> Candidate | None:
-    """What the bank found; None where it is nothing.
+def of_bank(signal: Signal, score: float, newest: np.void, level_score: float, learned: float) -> Candidate:
+    """What the bank found of a signal that is off its level; both scores are signed.
 
     A level that is still off keeps an anomaly open that the bank has begun to take for granted, but opens none.
     """
-    value, expected = float(newest["value"]), float(newest["expected"])
-    strongest = max(score, min(abs(level_score), OPEN - BELOW))
-    if strongest < STAY:
-        return None
-    since = int(newest["since"])
-    if since < 0:
-        since = int(signal.head["deviates"])
-    term = spoke(int(newest["term"])) if score >= STAY else "far from its level of the last hour"
+    strongest = max(abs(score), min(abs(level_score), OPEN - BELOW))
+    term = spoke(int(newest["term"])) if abs(score) >= STAY else "far from its level of the last hour"
     found = Deviation(
-        strongest, value, expected, float(newest["lower"]), float(newest["upper"]), since, term, learned
+        strongest, float(newest["value"]), float(newest["expected"]), float(newest["lower"]), float(newest["upper"]),
+        int(signal.head["deviates"]), term, learned,
     )  # fmt: skip
-    return _candidate(signal, found, "bank", term, value > expected, "full")
+    return _candidate(signal, found, "bank", term, (score or level_score) > 0, "full")
 
 
 def of_siblings(signal: Signal, score: float, siblings: int, middle: float, spread: float, since: int) -> Candidate:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from aiops.signals import ServiceKey
 
 CADENCES, GRACE = 5.0, 60 * SECOND  # a metric is missing after so many of its own intervals, and no sooner than this
+LONGER, FADES = (
+    3.0,
+    0.99,
+)  # and times its longest interval, of which a hundredth is forgotten with each: some come now and then
 ALIVE = 40 * SECOND  # an instance goes on if another metric of it came so lately, or within three of its intervals
 USUAL = 30  # intervals after which a metric is missed
 SETTLE = 600 * SECOND  # what is missing for so long is gone for good
@@ -31,14 +35,15 @@ PRIOR = 1e5  # intervals of good conduct that a metric is credited with: it scor
 CADENCE = 60e9  # ns between points of a metric that is new
 LISTED = 3  # instances that a statement names
 
-# By group: time of the newest point, smoothed interval (ns), intervals so far, times that it ceased, missing since.
+# By group: time of the newest point, smoothed interval and longest interval of late (ns), intervals so far, times that it ceased,
+# missing since.
 GROUP = np.dtype(
     [
-        ("last", np.int64), ("cadence", np.float64), ("points", np.int64), ("lost", np.int64), ("missing", np.int64),
-        ("instance", np.int64), ("service", np.int64),
+        ("last", np.int64), ("cadence", np.float64), ("longest", np.float64), ("points", np.int64), ("lost", np.int64),
+        ("missing", np.int64), ("instance", np.int64), ("service", np.int64),
     ]
 )  # fmt: skip
-_EMPTY = (-1, CADENCE, 0, 0, -1, 0, 0)
+_EMPTY = (-1, CADENCE, 0.0, 0, 0, -1, 0, 0)
 
 I64 = NDArray[np.int64]
 Named = Callable[[I64], "list[tuple[ServiceKey, str]]"]
@@ -84,6 +89,7 @@ class Missing:
         g["cadence"] = np.where(
             again, g["cadence"] + 0.2 * (np.minimum(gap, 5 * g["cadence"]) - g["cadence"]), g["cadence"]
         )
+        g["longest"] = np.where(again, np.maximum(gap, FADES * g["longest"]), 0.0)
         g["points"] += again
         g["last"], g["missing"] = newest[beaten], -1
         self._groups[beaten] = g
@@ -99,7 +105,8 @@ class Missing:
         np.minimum.at(shortest, g["instance"], g["cadence"])
         alive = now - newest <= np.maximum(ALIVE, 3.0 * shortest)
         silent = newest[g["instance"]] - g["last"]
-        missing = alive[g["instance"]] & (g["points"] >= USUAL) & (silent > np.maximum(GRACE, CADENCES * g["cadence"]))
+        patience = np.maximum(np.maximum(GRACE, CADENCES * g["cadence"]), LONGER * g["longest"])
+        missing = alive[g["instance"]] & (g["points"] >= USUAL) & (silent > patience)
         g["missing"] = np.where(missing, np.where(g["missing"] < 0, now, g["missing"]), -1)
         settled = missing & (now - g["missing"] >= SETTLE)
         g["lost"] += settled

@@ -10,7 +10,7 @@ from aiops.columns import GAUGE, HISTOGRAM, SUM
 from aiops.detect.anomalies import OPEN
 from aiops.detect.gates import REASONS, held_back
 from aiops.detect.metric_kinds import kind_of
-from aiops.detect.policy import MetricPolicy
+from aiops.detect.policy import RARER, MetricPolicy
 from aiops.detect.rules import DetectConfig, MetricRule, problems
 from aiops.detect.values import LEVEL, MEAN, P95, RATE
 
@@ -95,7 +95,8 @@ def test_of_each_question_the_first_rule_that_matches_and_answers_decides():
     assert of == ("latency", "both", 0.5, 0.0, 6.0, "full")
     assert watched("http.server.request.duration", "s", HISTOGRAM, P95, *rules, service="api").bar == 3.0
     assert watched("temperature", "Cel", GAUGE, LEVEL, *rules, environment="test").watch == "off"
-    assert watched("xhttp.y", "", GAUGE, LEVEL, *rules) == ("other", "both", 0.0, 0.1, OPEN, None)
+    assert watched("xhttp.y", "", GAUGE, LEVEL, *rules) == ("other", "both", 0.0, 0.1, OPEN + RARER, None)
+    assert watched("http.server.requests", "{request}", SUM, RATE).bar == OPEN
 
 
 @pytest.mark.parametrize(
