@@ -114,6 +114,7 @@ def _replay_parser(parser: argparse.ArgumentParser) -> None:
         "--speed", type=_positive, default=0.0, metavar="N", help="N times real time (default: as fast as it goes)"
     )
     parser.add_argument("--batch", type=_count, default=64, metavar="N", help="messages taken together (default: 64)")
+    parser.add_argument("--detect", type=Path, metavar="FILE", help="rules: the section detect of aiops.yaml, as JSON")
     parser.add_argument("--anomalies", type=Path, metavar="FILE", help="every anomaly record")
     parser.add_argument("--findings", type=Path, metavar="FILE", help="evidence of every service and edge, by window")
     parser.add_argument("--notices", type=Path, metavar="FILE", help="what is wrong with the telemetry itself")
@@ -166,6 +167,8 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _replay(args: argparse.Namespace) -> int:
+    from aiops.config import EngineConfig
+    from aiops.detect.rules import DetectConfig, read_rules
     from aiops.recording import Recording
     from aiops.replay import Options
     from aiops.replay_text import summary_table
@@ -185,6 +188,7 @@ def _replay(args: argparse.Namespace) -> int:
         findings=args.findings,
         notices=args.notices,
         refused=args.refused,
+        config=EngineConfig(detect=read_rules(args.detect) if args.detect else DetectConfig()),
     )
     compile_once()
     keep_memory()

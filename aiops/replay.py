@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from aiops.config import EngineConfig
 from aiops.engine import Engine, Step
 from aiops.findings import EDGE_TERMS, TERMS, Findings
 from aiops.ingest.stage import Message
@@ -125,6 +126,8 @@ class Options:
         Times real time; 0: as fast as possible.
     anomalies, findings, notices, refused : Path or None
         Files of JSON lines.
+    config : EngineConfig
+        Of the engine.
     """
 
     final: bool = False
@@ -136,6 +139,7 @@ class Options:
     findings: Path | None = None
     notices: Path | None = None
     refused: Path | None = None
+    config: EngineConfig = field(default_factory=EngineConfig)
 
 
 @dataclass(slots=True)
@@ -186,7 +190,7 @@ def replay(
         A file cannot be read to its end, or nothing arrived in the span of time asked for.
     """
     options = options or Options()
-    summary, engine = Summary(), Engine(recording.sources)
+    summary, engine = Summary(), Engine(recording.sources, options.config)
     last: dict[str, Incident] = {}
     wall, cpu = time.monotonic(), time.process_time()
     with ExitStack() as stack:
