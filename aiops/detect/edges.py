@@ -61,8 +61,8 @@ class Edges:
     def evidence(self, now: int, terms: EdgeTerms, notes: dict[Any, Note], found: list[Candidate]) -> None:
         """Fill the terms of edges at event time `now`, and add what stands out."""
         self._slow(now, terms, notes, found)
-        failing = self._failing(now, found)
-        self._unreachable(now, terms, notes, found, failing)
+        self._failing(now, found)
+        self._unreachable(now, terms, notes, found)
 
     def _slow(self, now: int, terms: EdgeTerms, notes: dict[Any, Note], found: list[Candidate]) -> None:
         d = self._directory
@@ -84,46 +84,44 @@ class Edges:
             statement = words.run(f"network time of calls {caller} -> {key.service}", run)
             found.append(words.run_candidate(key, f"network time from {caller}", run, "edge", caller, statement))
 
-    def _failing(self, now: int, found: list[Candidate]) -> set[tuple[str, str, int]]:
-        """Also returns the (caller, callee, environment code) of edges that are told."""
-        d, failing = self._directory, set()
+    def _failing(self, now: int, found: list[Candidate]) -> None:
+        d = self._directory
         for share in words.stronger(self.failures.evidence(now), self.failures.runs(now, STAY)):
             caller, callee = d.edges[share.key]
             if share.score >= STAY:
-                failing.add((caller, d.services[callee].service, d.service_environment[callee]))
                 what = f"calls {caller} -> {d.services[callee].service} failed"
                 found.append(
                     words.share_candidate(
                         d.services[callee], f"failures of calls from {caller}", share, what, kind="edge", peer=caller
                     )
                 )
-        return failing
 
-    def _unreachable(
-        self, now: int, terms: EdgeTerms, notes: dict[Any, Note], found: list[Candidate], failing: set[Any]
-    ) -> None:
+    def _unreachable(self, now: int, terms: EdgeTerms, notes: dict[Any, Note], found: list[Candidate]) -> None:
+        d = self._directory
+        rises = self.calls.evidence(now)
+        for (caller, callee, environment), share in self._by_edge(rises):
+            terms[caller, callee, environment, UNREACHABLE] = share.score
+            statement = words.share(share, f"calls {caller} -> {callee} reached nobody")
+            notes[caller, callee, environment, UNREACHABLE] = Note(statement, "edge")
+        # Calls of one operation to several services do not tell which of them is gone.
+        strong = [s for s in words.stronger(rises, self.calls.runs(now, STAY)) if s.score >= STAY]
+        for (caller, callee, environment), share in self._by_edge(strong, alone=True):
+            key, what = ServiceKey(*d.environments[environment], callee), f"calls {caller} -> {callee} reached nobody"
+            signal = f"calls from {caller} that reach nobody"
+            found.append(words.share_candidate(key, signal, share, what, "unreachable", "edge", caller))
+
+    def _by_edge(self, shares: list[Share], alone: bool = False) -> list[tuple[tuple[str, str, int], Share]]:
+        """Of each (caller, callee, environment code) the strongest share of a client operation; of all that it reaches or one."""
         d = self._directory
         best: dict[tuple[str, str, int], Share] = {}
-        for share in self.calls.evidence(now):
+        for share in shares:
             service, name = self._clients[share.key]
-            for peer in self._events.peers(service, name):
+            peers = self._events.peers(service, name)
+            for peer in () if alone and len(peers) > 1 else peers:
                 edge = (d.services[service].service, peer, d.service_environment[service])
                 if edge not in best or share.score > best[edge].score:
                     best[edge] = share
-        for edge, share in sorted(best.items()):
-            caller, callee, environment = edge
-            terms[*edge, UNREACHABLE] = share.score
-            what = f"calls {caller} -> {callee} reached nobody"
-            notes[*edge, UNREACHABLE] = Note(words.share(share, what), "edge")
-            # Calls of one operation to several services do not tell which of them is gone.
-            alone = len(self._events.peers(*self._clients[share.key])) == 1
-            if share.score >= STAY and alone and edge not in failing:
-                key = ServiceKey(*d.environments[environment], callee)
-                found.append(
-                    words.share_candidate(
-                        key, f"calls from {caller} that reach nobody", share, what, "unreachable", "edge", caller
-                    )
-                )
+        return sorted(best.items())
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:

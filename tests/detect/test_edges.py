@@ -57,10 +57,10 @@ def test_calls_as_usual_are_not_told():
     assert Mesh().live(QUIET, 10, failed=1) == []
 
 
-def test_failing_calls_are_told_with_their_counts_and_bounds_and_not_as_unreachable_too():
+def test_failing_calls_are_told_with_their_counts_and_bounds():
     mesh = Mesh()
     mesh.live(QUIET, 10)
-    (told,) = mesh.live(6, 10, failed=9, nobody=9)
+    (told,) = mesh.live(6, 10, failed=9)
     assert about(told) == ("cart", "web", "edge", "error-ratio")
     assert told.score >= LOUD
     assert told.observed == 0.9
