@@ -113,26 +113,20 @@ class Bank:
         rows, time = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(time, np.int64)
         value = np.ascontiguousarray(value, np.float64)
         k = len(rows)
-        out = Scores(
-            np.empty(k), np.empty(k), np.empty(k, np.int8), np.empty(k, np.bool_), np.empty(k), np.empty(k), np.empty(k),
-            np.empty((k if detail else 0, 2, len(c.TERMS))),
-        )  # fmt: skip
+        numbers, term, alert = np.empty((k, 5)), np.empty(k, np.int8), np.empty(k, np.bool_)
+        details = np.empty((k if detail else 0, 2, len(c.TERMS)))
+        score, evidence, expected, lower, upper = numbers.T
+        out = Scores(score, evidence, term, alert, expected, lower, upper, details)
         if not k:
             return out
-        columns: tuple[NDArray[Any], ...] = (
-            out.score, out.evidence, out.term, out.alert, out.expected, out.lower, out.upper, out.detail,
-        )  # fmt: skip
         self._touched[rows] = True
         if k == 1 or bool((rows[1:] >= rows[:-1]).all()):
-            kernel.run(self._rows, rows, time, value, *columns)
-            return out
-        # Columns are gathered and results scattered outside the fused loop: inside it each cache miss would wait alone.
-        order = kernel.by_series(rows, self.size) if self.size < 8 * k else np.argsort(rows, kind="stable")
-        sorted_columns = tuple(np.empty_like(column) for column in columns)
-        kernel.run(self._rows, rows[order], time[order], value[order], *sorted_columns)
-        for to, column in zip(columns, sorted_columns, strict=True):
-            if len(to):
-                to[order] = column
+            order = np.arange(k)
+        else:
+            # Points are gathered outside of the fused loop: inside it each cache miss would wait alone.
+            order = kernel.by_series(rows, self.size) if self.size < 8 * k else np.argsort(rows, kind="stable")
+            rows, time, value = rows[order], time[order], value[order]
+        kernel.run(self._rows, rows, time, value, order, numbers, term, alert, details)
         return out
 
     def learning(self, rows: I64) -> F64:

@@ -29,7 +29,7 @@ FULL_EFFECT = 10.0  # usual errors, or usual steps, from which an effect counts 
 LEAST_EFFECT = 0.1  # share that the smallest effect keeps
 # Evidence -> score, set on simulated noise with heavy tails, where the terms fire together; on lighter tails alarms are rarer
 # than the score says.
-EVIDENCE = np.array([0.0, 0.1, 0.65, 1.3, 2.25, 3.6, 5.6, 8.5, 10.7, 12.8, 17.0])
+EVIDENCE = np.array([0.0, 0.1, 0.65, 1.3, 2.25, 3.7, 5.8, 8.7, 11.4, 14.3, 20.0])
 SCORE = np.array([0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0])
 HOLD = 100  # points until the bar has sunk
 ABOVE = 1.0  # evidence above the last alert that alerts again at once

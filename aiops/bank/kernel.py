@@ -2,6 +2,8 @@
 
 Every point is scored first and learned after, and is a function of its series' earlier points only: batches may be cut anywhere
 and series interleaved in any way.
+
+numba keeps what it compiled by the time of this file alone: after a change in a module that it calls, clear the cache.
 """
 
 from __future__ import annotations
@@ -67,10 +69,7 @@ def _levels(s: Any, r: Any, n: Any, x: Any, y: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def run(
-    s: Any, row: Any, time: Any, value: Any, score: Any, evidence: Any, term: Any, alert: Any, expected: Any, lower: Any,
-    upper: Any, detail: Any,
-) -> None:  # fmt: skip
+def run(s: Any, row: Any, time: Any, value: Any, place: Any, out: Any, term: Any, alert: Any, detail: Any) -> None:
     """Feed a batch, grouped by series or not.
 
     Parameters
@@ -80,7 +79,10 @@ def run(
     time : int64[k], Unix ns
     value : float64[k]
         Not finite = no value: nothing is learned, every output is NaN, no term, no alert.
-    score, evidence, expected, lower, upper : float64[k], filled
+    place : int64[k]
+        Where in the outputs each point belongs: what is written in random order does not wait, what is read does.
+    out : float64[k, 5], filled
+        Score, evidence, expected value, lower and upper bound.
     term : int8[k], filled
     alert : bool[k], filled
     detail : float64[k or 0, 2, c.TERMS], filled
@@ -95,9 +97,9 @@ def run(
     features, spoke, believed = np.empty(c.CALIBRATED), np.zeros(len(c.TERMS)), np.empty(len(c.TERMS))
     wanted = len(detail) > 0
     for i in range(len(row)):
-        r, x = row[i], value[i]
-        score[i], evidence[i], expected[i], lower[i], upper[i] = np.nan, np.nan, np.nan, np.nan, np.nan
-        term[i], alert[i] = -1, False
+        r, x, o = row[i], value[i], place[i]
+        out[o, 0], out[o, 1], out[o, 2], out[o, 3], out[o, 4] = np.nan, np.nan, np.nan, np.nan, np.nan
+        term[o], alert[o] = -1, False
         if not math.isfinite(x):
             continue
         n = int(integer[r, c.POINTS])
@@ -201,17 +203,17 @@ def run(
         tail.surprises(tails, places, bins, r, features, spoke)
         fusion.belief(believed, trust, doubt, forecast, measured, effect)
         e, most_of = fusion.fuse(spoke, believed, fusion.WEIGHTS, fusion.QUIET)
-        evidence[i], score[i], term[i] = e, fusion.score(e), most_of
+        out[o, 0], out[o, 1], term[o] = fusion.score(e), e, most_of
         if fusion.may_alert(n - integer[r, c.ALERT_AT], number[r, c.LAST_ALERT], e):
             integer[r, c.ALERT_AT], number[r, c.LAST_ALERT] = n, e
-            alert[i] = True
+            alert[o] = True
         if n > 0:
             unit = 1.0 / origins[r, 1]
-            expected[i] = origins[r, 0] + unit * middle
-            lower[i], upper[i] = expected[i] - unit * BOUND * width, expected[i] + unit * BOUND * width
+            expected, half = origins[r, 0] + unit * middle, unit * BOUND * width
+            out[o, 2], out[o, 3], out[o, 4] = expected, expected - half, expected + half
         if wanted:
             for j in range(len(spoke)):
-                detail[i, 0, j], detail[i, 1, j] = spoke[j], believed[j]
+                detail[o, 0, j], detail[o, 1, j] = spoke[j], believed[j]
         integer[r, c.POINTS] = n + 1
         if n + 1 >= integer[r, c.RANGE_AT] and n + 1 >= tr.FIRST:
             _levels(s, r, n, x, y)
