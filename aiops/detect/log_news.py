@@ -80,6 +80,11 @@ class News:
         weight = np.where(suspect[learned_services], LEAK, 1.0)[:, None]
         self._news[learned_services] += had[learned_services] * weight
 
+    def judged(self, keys: I64) -> NDArray[np.bool_]:
+        """Which keys came when their service was known: bool array, shape (n,)."""
+        out: NDArray[np.bool_] = self._rarity[keys, CLASSES - 1] > 0.0
+        return out
+
     def rarity(self, key: int, severity: int) -> float:
         """-log10 of the chance of news of this severity when the key came; 0 where its service was not known yet."""
         return float(self._rarity[key, class_of(severity)])

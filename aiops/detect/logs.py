@@ -315,7 +315,8 @@ class LogDetector:
             if not fresh and (rate.score > 0 or rate.expected >= LEAST):
                 found.append(candidate)
         recent, normal = self.rates.counts.split(now, max(LENGTHS))
-        for key in np.flatnonzero((table["first"] >= now - NEW_WITHIN) & (recent > 0)).tolist():
+        fresh_keys = np.flatnonzero((table["first"] >= now - NEW_WITHIN) & (recent > 0))
+        for key in fresh_keys[self.news.judged(fresh_keys)].tolist():
             line, lines = self._line(key, suspect), int(recent[key])
             rarity, score = self.news.rarity(key, line.severity), self.news.score(key, line.severity, lines)
             found.append(words.news(line, rarity, score, lines, max(LENGTHS) // SECOND))
