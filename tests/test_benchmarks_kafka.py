@@ -65,6 +65,12 @@ def test_peers_count_every_point_of_a_series_once():
     assert cells == pytest.approx(3 * 1000, rel=0.05)
 
 
+def test_a_long_run_less_a_short_one_is_free_of_what_starting_costs():
+    start = kafka_rates.Cost(0.0, 3.0, 0.1)
+    short, long = (kafka_rates.Cost(*(n * x + y for x, y in zip((1.0, 2.0, 0.5), start, strict=True))) for n in (2, 8))
+    assert long.less(short) == pytest.approx((6.0, 12.0, 3.0))
+
+
 def test_half_of_saturation_comes_from_the_chain_of_the_same_run_or_is_given():
     with pytest.raises(UserError, match="--rate"):
         kafka_live.half([], quick=True, rate=None)
