@@ -72,26 +72,16 @@ def alone(signal: str, messages: Iterable[Sent]) -> float:
     return took + time.process_time() - begun
 
 
-<<<<<<< HEAD
 class Cost(NamedTuple):
-=======
-class _Cost(NamedTuple):
->>>>>>> origin/main
     """CPU seconds for the same messages; of the role with its start."""
 
     stage: float
     role: float
     transport: float
 
-<<<<<<< HEAD
     def less(self, other: Cost) -> Cost:
         """What a longer run took more than a shorter one."""
         return Cost(*(a - b for a, b in zip(self, other, strict=True)))
-=======
-    def less(self, other: _Cost) -> _Cost:
-        """What a longer run took more than a shorter one."""
-        return _Cost(*(a - b for a, b in zip(self, other, strict=True)))
->>>>>>> origin/main
 
 
 def ingest(kafka: dict[str, str], folder: Path, quick: bool, best_of: int) -> list[Line]:
@@ -108,14 +98,10 @@ def ingest(kafka: dict[str, str], folder: Path, quick: bool, best_of: int) -> li
             load = Load.of(mix, size)
             short, long = QUICK_WINDOWS if quick else WINDOWS
             scale = 2 if signal == "metrics" else 1  # as many points as there are spans
-<<<<<<< HEAD
             runs = [  # the first start on a machine may compile
                 _cost(kafka, folder, signal, load, scale * short, best_of + 1),
                 _cost(kafka, folder, signal, load, scale * long, best_of),
             ]
-=======
-            runs = [_cost(kafka, folder, signal, load, scale * windows, best_of) for windows in (short, long)]
->>>>>>> origin/main
             cost = runs[1].less(runs[0])
             items = load.items(scale * long * WINDOW) - load.items(scale * short * WINDOW)
             role, bare = max(cost.role, NOISE), max(cost.transport, NOISE)
@@ -135,11 +121,7 @@ def ingest(kafka: dict[str, str], folder: Path, quick: bool, best_of: int) -> li
     return lines
 
 
-<<<<<<< HEAD
 def _cost(kafka: dict[str, str], folder: Path, signal: str, load: Load, windows: int, best_of: int) -> Cost:
-=======
-def _cost(kafka: dict[str, str], folder: Path, signal: str, load: Load, windows: int, best_of: int) -> _Cost:
->>>>>>> origin/main
     """The best of some runs of each."""
     span = windows * WINDOW
     start = recent(span)
@@ -150,11 +132,7 @@ def _cost(kafka: dict[str, str], folder: Path, signal: str, load: Load, windows:
             preload(site, load, windows)
             role = min(role, site.cost("ingest"))
             bare = min(bare, transport(site))
-<<<<<<< HEAD
     return Cost(stage, role, bare)
-=======
-    return _Cost(stage, role, bare)
->>>>>>> origin/main
 
 
 def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) -> list[Line]:
