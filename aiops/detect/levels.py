@@ -118,7 +118,7 @@ class Levels:
         """
         start, self.size = self.size, self.size + len(owners)
         if self.size > len(self.owner):
-            self._resize(2 * self.size)
+            self._resize(self.size + self.size // 2)
         self.owner[start : self.size] = owners
         if lent is not None and len(owners):
             new = self.head[start : self.size]
@@ -218,7 +218,8 @@ class Levels:
 
 def _filled(room: int, dtype: Any, shape: tuple[int, ...], empty: Any) -> NDArray[Any]:
     out = np.zeros((room, *shape), dtype)
-    out[...] = np.array(empty, dtype)
+    if empty != 0:  # zeros that nobody has written take no memory
+        out[...] = np.array(empty, dtype)
     return out
 
 

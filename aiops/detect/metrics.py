@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +46,8 @@ class MetricDetector:
         self._codes = Interner()
         self._values = MetricValues()
         self._info: list[SeriesInfo] = []
+        self._bounds: dict[tuple[float, ...], tuple[float, ...]] = {}
         self._signal: NDArray[np.int64] = np.full((64, len(FACETS)), -1)  # signal of each facet of a series
-        self._of_signal: list[tuple[int, int]] = []  # (series, facet) of each signal
         self._service: list[int] = []  # of each series
         self._seen: NDArray[np.int64] = np.full(64, -1)  # start of the last window with a row of it, Unix ns
         self._instance: list[int] = []  # heartbeat code of each series
@@ -92,7 +93,7 @@ class MetricDetector:
 
     def _learn(self, info: SeriesInfo, service: int, instance: int) -> None:
         """A series that was never seen."""
-        code = len(self._info)
+        code, info = len(self._info), self._shared(info)
         if code >= len(self._signal):
             self._signal = np.concatenate([self._signal, np.full_like(self._signal, -1)])
             self._seen = np.concatenate([self._seen, np.full_like(self._seen, -1)])
@@ -100,16 +101,31 @@ class MetricDetector:
         self._service.append(service)
         self._instance.append(instance)
         self._values.learn(info)
-        self.missing.learn(self._directory.services[service], info.instance, info.name, (instance, service))
+        self.missing.learn(self._directory.services[service], info, (instance, service))
         self._instances = None
+
+    def _shared(self, info: SeriesInfo) -> SeriesInfo:
+        """The same, of texts and bounds that all series share: of its own each would have more of them than of state."""
+        texts = [sys.intern(text) for text in (info.environment, info.service, info.instance, info.name, info.unit)]
+        environment, service, instance, name, unit = texts
+        return info._replace(
+            environment=environment, service=service, instance=instance, name=name, unit=unit,
+            bounds=self._bounds.setdefault(info.bounds, info.bounds),
+            attributes=tuple((sys.intern(key), sys.intern(value)) for key, value in info.attributes),
+        )  # fmt: skip
 
     def _watch(self, series: int, facet: int, identity: int) -> bool:
         """Judge a facet of a series, if the policy wants it to be."""
         if not self.signals.learn(self._info[series], facet, self._service[series], identity):
             return False
-        self._signal[series, facet] = len(self._of_signal)
-        self._of_signal.append((series, facet))
+        self._signal[series, facet] = len(self.signals) - 1
         return True
+
+    def _of_signals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Series and facet of every signal: int64, shape (signals,)."""
+        series, facet = np.nonzero(self._signal[: len(self)] >= 0)
+        order = np.argsort(self._signal[series, facet])
+        return series[order], facet[order]
 
     def sizes(self) -> dict[str, int]:
         """Fill of the tables."""
@@ -142,7 +158,7 @@ class MetricDetector:
     def keep(self, series: Kept, services: Kept, subjects: Kept) -> None:
         """Only these series and services stay."""
         n = len(self)
-        signals = Kept(series.renumbered([code for code, _ in self._of_signal]) >= 0)
+        signals = Kept(series.code[self._of_signals()[0]] >= 0)
         held = np.zeros(len(self.heartbeat), bool)
         held[np.array(series.of(self._instance), np.int64)] = True
         instances = Kept(held)
@@ -150,13 +166,13 @@ class MetricDetector:
         self.heartbeat.keep(instances, services)
         self._codes = Interner.of(self._codes.identities()[series.rows])
         self._info = series.of(self._info)
+        self._bounds = {info.bounds: info.bounds for info in self._info}
         self._service = services.renumbered(series.of(self._service)).tolist()
         self._instance = instances.renumbered(series.of(self._instance)).tolist()
         self._seen = refitted(self._seen[:n], series, -1)
         self._signal = refitted(self._signal[:n], series, -1)
         there = self._signal >= 0
         self._signal[there] = signals.code[self._signal[there]]
-        self._of_signal = [(int(series.code[code]), facet) for code, facet in signals.of(self._of_signal)]
         self._values.keep(series)
         self.missing.keep(series, instances, services)
         self._instances = None
@@ -181,12 +197,12 @@ class MetricDetector:
     # ---- state ----------------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:
         """For a snapshot."""
+        series, facet = self._of_signals()
         return {
             "signals": self.signals.state(), "heartbeat": self.heartbeat.state(), "missing": self.missing.state(),
             "codes": self._codes.identities(), "values": self._values.state(), "info": [list(i) for i in self._info],
             "service": self._service, "ignored": self.ignored, "instance": self._instance, "seen": self._seen[: len(self)],
-            "signal_series": np.array([series for series, _ in self._of_signal], np.int32),
-            "signal_facet": np.array([facet for _, facet in self._of_signal], np.uint8),
+            "signal_series": series.astype(np.int32), "signal_facet": facet.astype(np.uint8),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 What is missed is a metric of an instance, whatever its attributes: a route that nobody asks for any more, a status code that does
 not occur, a partition that moved are ordinary, and so is a new version that has other metrics, because its instances are new.
+Latencies and ratios have no value where nobody asks, and delta metrics no point: they are not missed.
 A scraper that lost its target, an exporter that died inside a living pod, or a renamed metric under a running process are not.
 """
 
@@ -15,13 +16,17 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from aiops.columns import DELTA, GAUGE
 from aiops.detect.anomalies import Candidate
+from aiops.detect.metric_kinds import kind_of
 from aiops.detect.retention import Kept
+from aiops.detect.values import LEVEL
 from aiops.identity import Interner
 from aiops.signals import SECOND
 
 if TYPE_CHECKING:
     from aiops.signals import ServiceKey
+    from aiops.wire.tables import SeriesInfo
 
 CADENCES, GRACE = 5.0, 60 * SECOND  # a metric is missing after so many of its own intervals, and no sooner than this
 LONGER, FADES = (
@@ -40,13 +45,20 @@ LISTED = 3  # instances that a statement names
 GROUP = np.dtype(
     [
         ("last", np.int64), ("cadence", np.float64), ("longest", np.float64), ("points", np.int64), ("lost", np.int64),
-        ("missing", np.int64), ("instance", np.int64), ("service", np.int64),
+        ("missing", np.int64), ("instance", np.int64), ("service", np.int64), ("regular", np.int64),
     ]
 )  # fmt: skip
-_EMPTY = (-1, CADENCE, 0.0, 0, 0, -1, 0, 0)
+_EMPTY = (-1, CADENCE, 0.0, 0, 0, -1, 0, 0, 0)
 
 I64 = NDArray[np.int64]
 Named = Callable[[I64], "list[tuple[ServiceKey, str]]"]
+
+
+def regular(info: SeriesInfo) -> bool:
+    """Does a series come whether or not anybody asks something of its service?"""
+    if info.temporality == DELTA:
+        return False
+    return info.kind != GAUGE or kind_of(info.name, info.unit, GAUGE, LEVEL) not in ("latency", "ratio")
 
 
 class Missing:
@@ -57,14 +69,15 @@ class Missing:
         self._groups: NDArray[np.void] = np.empty(0, GROUP)
         self._name: list[str] = []  # metric of each group
         self._group: NDArray[np.int32] = np.empty(0, np.int32)  # of each series
-        self._new: list[tuple[int, str, int, int]] = []
+        self._new: list[tuple[int, str, int, int, int]] = []
 
     def __len__(self) -> int:
         return len(self._groups)
 
-    def learn(self, service: ServiceKey, instance: str, name: str, codes: tuple[int, int]) -> None:
+    def learn(self, service: ServiceKey, info: SeriesInfo, codes: tuple[int, int]) -> None:
         """The next series; `codes` are those of its instance and its service."""
-        self._new.append((xxhash.xxh64_intdigest("\x1f".join((*service, instance, name)).encode()), name, *codes))
+        key = "\x1f".join((*service, info.instance, info.name))
+        self._new.append((xxhash.xxh64_intdigest(key.encode()), info.name, *codes, int(regular(info))))
 
     def settle(self) -> None:
         """What was learned counts from now on."""
@@ -73,7 +86,7 @@ class Missing:
         codes, fresh = self._interner.codes(np.array([new[0] for new in self._new], np.uint64))
         more = np.full(len(fresh), np.array(_EMPTY, GROUP))
         for k, row in enumerate(fresh.tolist()):
-            _, name, more["instance"][k], more["service"][k] = self._new[row]
+            _, name, more["instance"][k], more["service"][k], more["regular"][k] = self._new[row]
             self._name.append(name)
         self._groups = np.concatenate([self._groups, more])
         self._group = np.concatenate([self._group, codes])
@@ -106,7 +119,7 @@ class Missing:
         alive = now - newest <= np.maximum(ALIVE, 3.0 * shortest)
         silent = newest[g["instance"]] - g["last"]
         patience = np.maximum(np.maximum(GRACE, CADENCES * g["cadence"]), LONGER * g["longest"])
-        missing = alive[g["instance"]] & (g["points"] >= USUAL) & (silent > patience)
+        missing = alive[g["instance"]] & (g["regular"] > 0) & (g["points"] >= USUAL) & (silent > patience)
         g["missing"] = np.where(missing, np.where(g["missing"] < 0, now, g["missing"]), -1)
         settled = missing & (now - g["missing"] >= SETTLE)
         g["lost"] += settled

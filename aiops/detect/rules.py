@@ -103,7 +103,7 @@ class DetectConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics : list
         Rules for metrics, read from top to bottom.
     full_series : number
-        Signals of a partition that the bank judges as well as the levels; 6.5 kB each.
+        Signals of a partition that the bank judges as well as the levels; 6.5 kB each, in memory and in snapshots.
     entities : list
         Baselines by what an attribute names.
     challengers : list
@@ -111,7 +111,7 @@ class DetectConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     metrics: tuple[MetricRule, ...] = ()
-    full_series: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10_000
+    full_series: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 4_000
     entities: tuple[EntityRule, ...] = ()
     challengers: tuple[Challenger, ...] = ()
 

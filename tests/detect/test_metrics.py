@@ -175,12 +175,13 @@ def test_a_metric_that_ceases_while_its_instance_lives_is_missed_and_a_route_is_
 
 
 def test_a_metric_that_comes_now_and_then_is_not_missed(rng):
-    """Percentiles of a service that few call: 33 minutes in all."""
+    """33 minutes in all; percentiles of a service that few call, and jobs that start for a while."""
     scraped = Scraped()
     for k in range(200):
         points = [Point("a", "cpu", 0.3 + 0.01 * float(rng.normal()))]
         if k % 12 in (0, 1, 2, 3, 4) or rng.random() < 0.1:
-            points.append(Point("a", "latency.p99", 1.0, "s"))
+            points.append(Point("a", "latency.p99", 1.0, "s") if k < 120 else Point("a", "rare", 1.0))
+            points.append(Point("a", "jobs", 1.0, "{job}"))
         scraped.take(points)
     assert not [a for a in scraped.anomalies if a.detector == "missing"]
 
