@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from aiops.simulate.emission import CLIENT, FAILED, OK, PRODUCER, REFUSED, LogSite, SpanText, Visit
-from aiops.simulate.hindrances import POOL_SIZE, POOL_WAIT_S, Hindrance
+from aiops.simulate.hindrances import POOL_SIZE, POOL_WAIT_S, Budget, Hindrance
 from aiops.simulate.mesh import Call, Service
 from aiops.simulate.operations import Endpoints, Program, Sources
 from aiops.simulate.otlp import attributes
@@ -36,6 +36,8 @@ class CallStep:
         Median of the extra one-way delay on this edge, in seconds; 0 on a healthy network.
     attempts, timeout
         How often the call is tried, and after how many seconds an attempt is given up.
+    budget
+        Of retries; None: as many as ``attempts`` says.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CallStep:
         program: Program,
         sources: Sources,
         pooled: bool = False,
+        budget: Budget | None = None,
     ) -> None:
         self.caller = caller.name
         self.callee = call.service
@@ -56,6 +59,7 @@ class CallStep:
         self._hindrances: list[Hindrance] = []
         self._pooled = pooled
         self._special = pooled
+        self.budget = budget
         self._call = call
         self._endpoints = endpoints
         self._program = program
@@ -124,6 +128,8 @@ class CallStep:
         if self._call.queued:
             return self._publish(visit, t)
         left = self.attempts
+        if self.budget is not None:
+            self.budget.earn()
         attempt = self._hindered if self._special else self._attempt
         ready = self._endpoints.ready
         while True:
@@ -134,7 +140,7 @@ class CallStep:
             if outcome == REFUSED:
                 visit.outcome = REFUSED
                 return t
-            if left == 0:
+            if left == 0 or (self.budget is not None and not self.budget.spend()):
                 t = self._lost[reason].run(visit, t)
                 if self._call.required:
                     visit.outcome = FAILED

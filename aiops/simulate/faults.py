@@ -45,7 +45,8 @@ class Fault:
         after which memory is exhausted; ``edge_latency``, ``quiet_edge``: one-way delay in seconds; ``code_error``,
         ``bad_deploy`` with mode ``errors``: probability that the path throws; ``bad_deploy`` with mode ``slow``: factor
         on service time; ``log_storm``: lines a second; ``gc_pause``: seconds a pause; ``retry_storm``: attempts of
-        each call; ``pool_exhausted``, ``disk_full``: seconds until nothing is left; ``cascade``: seconds a statement;
+        each call at mean load; ``pool_exhausted``, ``disk_full``: seconds until nothing is left; ``cascade``: seconds
+        a statement;
         ``overload``: work that comes, as a multiple of what can be done; ``third_party``: probability of an error, or
         seconds of an answer with mode ``slow``; ``slow_dns``: seconds a lookup; ``noisy_neighbour``: share of the host
         that is taken; ``error_bursts``: probability that a call in a burst fails; ``surge``: users that come in

@@ -1,4 +1,4 @@
-"""What may be wrong on the way of a call: hindrances on an edge, pools of connections; a time in, a later one out.
+"""What may be wrong on the way of a call, and what bounds it: hindrances, pools of connections, budgets of retries.
 
 The way of a healthy call knows nothing of this: only an edge that is hindered or pooled is looked at (``calls``).
 """
@@ -13,6 +13,9 @@ POOL_SIZE = 4
 
 POOL_WAIT_S = 3.0
 """Seconds for which a caller waits for a connection."""
+
+RETRY_SHARE, RETRY_BURST = 0.1, 10
+"""Retries that a first attempt earns, and the most that can be saved."""
 
 LEAKED = float("inf")
 """When a connection is free that nobody gives back."""
@@ -45,6 +48,36 @@ class Hindrance:
     def lies_between(self, caller_host: str, callee_host: str) -> bool:
         """Is it on the way between two hosts?"""
         return self.side is None or (caller_host in self.side) != (callee_host in self.side)
+
+
+class Budget:
+    """How many retries the calls of one step are worth, so that failures cannot multiply themselves for ever.
+
+    Every first attempt earns ``RETRY_SHARE`` of a retry, up to ``RETRY_BURST``; clients of RPC libraries do so.  Without it
+    a chain of eight callers that try twice asks 256 times for what cannot be had, and goes on when it could.
+
+    >>> budget = Budget()
+    >>> [budget.spend() for _ in range(RETRY_BURST + 1)].count(True)
+    10
+    >>> budget.earn(), budget.spend()
+    (None, False)
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = float(RETRY_BURST)
+
+    def earn(self) -> None:
+        """Count a first attempt."""
+        self._left = min(float(RETRY_BURST), self._left + RETRY_SHARE)
+
+    def spend(self) -> bool:
+        """Take a retry, if there is one."""
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
 
 class Pool:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from aiops.simulate.calls import CallStep, ParallelStep
 from aiops.simulate.emission import CONSUMER, SERVER, LogSite
+from aiops.simulate.hindrances import Budget
 from aiops.simulate.mesh import Call, Internal, Log, Mesh, Parallel, Refuse, Service, Severity, Work
 from aiops.simulate.mesh import Step as Description
 from aiops.simulate.operations import Endpoints, Program, Sources
@@ -113,6 +114,7 @@ class Requests:
     def _call(self, owner: Service, call: Call) -> CallStep:
         program = self._program(call.service, call.operation, call.queued)
         pooled = self._mesh.rich and self._mesh.by_name[call.service].runtime == "database"
-        step = CallStep(owner, call, self._endpoints[call.service], program, self._sources, pooled)
+        budget = Budget() if self._mesh.rich else None
+        step = CallStep(owner, call, self._endpoints[call.service], program, self._sources, pooled, budget)
         self.calls.append(step)
         return step

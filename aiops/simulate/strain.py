@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from aiops.simulate.faults import Fault
 from aiops.simulate.kinds import crowded
 from aiops.simulate.pods import MAX_BACKLOG_S, TARGET_UTILISATION
@@ -30,11 +32,14 @@ def retry_storm(world: World, fault: Fault, now: float) -> End:
     queue keeps them failing, until somebody stops the attempts and starts the service anew.
     """
     calls = world.calls(fault)
-    before = [(call.attempts, call.timeout) for call in calls]
-    for call in calls:
-        call.attempts = round(fault.strength)
-        call.give_up_after(IMPATIENT_S)
     frozen = list(world.pods(fault.service))
+    # At night there is less to multiply: the attempts are as many as ask for the same work as at mean load.
+    load = max(0.05, sum(pod.load / pod.cores for pod in frozen) / len(frozen))
+    before = [(call.attempts, call.timeout, call.budget) for call in calls]
+    for call in calls:
+        call.attempts = math.ceil(fault.strength * TARGET_UTILISATION / load)
+        call.budget = None
+        call.give_up_after(IMPATIENT_S)
 
     def freeze(at: float) -> None:
         for pod in frozen:
@@ -45,8 +50,8 @@ def retry_storm(world: World, fault: Fault, now: float) -> End:
     world.agenda.at(now + FROZEN_S, world.every_step(freeze))
 
     def end(at: float) -> None:
-        for call, (attempts, timeout) in zip(calls, before, strict=True):
-            call.attempts = attempts
+        for call, (attempts, timeout, budget) in zip(calls, before, strict=True):
+            call.attempts, call.budget = attempts, budget
             call.give_up_after(timeout)
         for pod in world.pods(fault.service):
             pod.load = 0.0

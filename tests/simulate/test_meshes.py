@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aiops.simulate import ALL_KINDS, DISTURBANCES, Simulation
-from aiops.simulate.hindrances import LEAKED, POOL_SIZE, POOL_WAIT_S, Pool
+from aiops.simulate.hindrances import LEAKED, POOL_SIZE, POOL_WAIT_S, RETRY_BURST, Budget, Pool
 from aiops.simulate.kinds import edge_rates, quiet_edges, targets
 from aiops.simulate.mesh import demand
 from aiops.simulate.meshes import MESHES, mesh_named
@@ -128,3 +128,12 @@ def test_a_pool_hands_out_connections_in_turn_and_lets_nobody_wait_for_ever():
     assert pool.waiting(20.0 + 0.5 * POOL_WAIT_S) == 1
     assert pool.waiting(20.0 + 2.0 * POOL_WAIT_S) == 0
     assert float("inf") == LEAKED
+
+
+def test_retries_are_a_share_of_the_calls_where_everything_fails():
+    budget = Budget()
+    retries = 0
+    for _ in range(1000):
+        budget.earn()
+        retries += budget.spend()
+    assert 100 <= retries <= 100 + RETRY_BURST
