@@ -14,7 +14,7 @@ check:
 	.venv/bin/mypy && .venv/bin/python -m aiops.schema --check
 
 bench:
-	for name in ingest internal_records; do .venv/bin/python -m "benchmarks.$$name" || exit 1; done
+	for name in ingest internal_records detect noise; do .venv/bin/python -m "benchmarks.$$name" || exit 1; done
 
 # Apart from bench: it starts a broker, which needs Java and Maven, and takes far longer; --quick sees that it works.
 bench-kafka:

@@ -104,10 +104,8 @@ def read(data: Path) -> list[File]:
     return out
 
 
-def normalised(
-    files: Sequence[File], scores: Sequence[Any], profile: str, threshold: float | None = None
-) -> tuple[float, float]:
-    """NAB's score of these files together, and its threshold: the best one unless one is given."""
+def swept(files: Sequence[File], scores: Sequence[Any], profile: str) -> tuple[Any, Any]:
+    """Scores of all points that alert, descending, and NAB's score of the files together with the first so many of them."""
     tp, fp, fn = PROFILES[profile]
     score, points, window, base, there = [], [], [], 0, 0
     for file, s in zip(files, scores, strict=True):
@@ -125,16 +123,27 @@ def normalised(
     for i in np.flatnonzero(w >= 0):  # a window is worth its best point so far
         if p[i] > best[w[i]]:
             gain[i], best[w[i]] = p[i] - best[w[i]], p[i]
-    null = -fn * there
-    raw = np.concatenate([[null], null + np.cumsum(gain)])
+    null, perfect = -fn * there, tp * base
+    raw = np.concatenate([[0.0], np.cumsum(gain)])
+    return s, 100.0 * raw / (perfect - null) if perfect > null else 0.0 * raw
+
+
+def normalised(
+    files: Sequence[File], scores: Sequence[Any], profile: str, threshold: float | None = None
+) -> tuple[float, float]:
+    """NAB's score of these files together, and its threshold: the best one unless one is given."""
+    s, value = swept(files, scores, profile)
     if threshold is None:
         whole = np.concatenate([[True], s[1:] != s[:-1], [True]]) if len(s) else np.ones(1, bool)
-        i = int(np.argmax(np.where(whole, raw, -np.inf)))
+        i = int(np.argmax(np.where(whole, value, -np.inf)))
         threshold = float(s[i - 1]) if i else math.inf
-    else:
-        i = int((s >= threshold).sum())
-    perfect = tp * base
-    return (100.0 * float(raw[i] - null) / (perfect - null) if perfect > null else 0.0), threshold
+    return float(value[int((s >= threshold).sum())]), threshold
+
+
+def curve(files: Sequence[File], scores: Sequence[Any], profile: str) -> Any:
+    """NAB's score of these files together at each of `THRESHOLDS`."""
+    s, value = swept(files, scores, profile)
+    return value[np.searchsorted(-s, -THRESHOLDS, side="right")]
 
 
 def halves(n: int, splits: int, seed: int = 0) -> list[tuple[Any, Any]]:
@@ -144,11 +153,6 @@ def halves(n: int, splits: int, seed: int = 0) -> list[tuple[Any, Any]]:
         order = rng.permutation(n)
         out += [(order[: n // 2], order[n // 2 :]), (order[n // 2 :], order[: n // 2])]
     return out
-
-
-def curve(files: Sequence[File], scores: Sequence[Any], profile: str) -> Any:
-    """NAB's score of these files together at each of `THRESHOLDS`."""
-    return np.array([normalised(files, scores, profile, threshold)[0] for threshold in THRESHOLDS])
 
 
 def crossed(files: list[File], by_setting: dict[str, list[Any]], profile: str, splits: int) -> list[float]:
@@ -174,7 +178,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path, help="folder for the results")
     parser.add_argument("--cv", type=int, default=10, metavar="N", help="random splits of the files (default 10)")
     parser.add_argument(
-        "--random", type=int, default=100, metavar="N", help="random settings to choose from (default 100)"
+        "--random", type=int, default=500, metavar="N", help="random settings to choose from (default 500)"
     )
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
