@@ -29,7 +29,7 @@ def test_everything_at_once(skewed_hour: Recording, skewed_incidents: bytes) -> 
     assert replayed(sources, order, len(order)) == skewed_incidents
 
 
-@pytest.mark.parametrize("n", [1, 4, 16])
+@pytest.mark.parametrize("n", [1, pytest.param(4, marks=pytest.mark.acceptance), 16])
 def test_each_file_spread_over_sources_that_are_read_in_random_turns(
     skewed_hour: Recording, skewed_incidents: bytes, n: int
 ) -> None:

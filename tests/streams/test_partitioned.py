@@ -11,7 +11,7 @@ from tests.replaying import in_order, replayed, spread
 from tests.streams.partitioned import partitioned
 
 
-@pytest.mark.parametrize("numbers", [(1, 1, 1), (4, 4, 2), (3, 5, 1)])
+@pytest.mark.parametrize("numbers", [(1, 1, 1), pytest.param((4, 4, 2), marks=pytest.mark.acceptance), (3, 5, 1)])
 def test_the_number_of_partitions_changes_no_incident(skewed_hour, skewed_incidents, numbers):
     sources, order = in_order(skewed_hour)
     assert partitioned(sources, order, 64, numbers) == skewed_incidents

@@ -7,9 +7,14 @@ import pytest
 from streams.layout import Layout
 from tests.streams.log import Cluster
 
+WHOLE = (
+    pytest.mark.acceptance
+)  # each takes half a minute of a slow core, and one of its kind is enough for every change
+
 
 @pytest.mark.parametrize(
-    ("raw", "traces", "signals", "findings", "part"), [(1, 1, 1, 1, 900_000), (4, 4, 4, 2, 900_000), (2, 3, 5, 1, 700)]
+    ("raw", "traces", "signals", "findings", "part"),
+    [(1, 1, 1, 1, 900_000), pytest.param(4, 4, 4, 2, 900_000, marks=WHOLE), (2, 3, 5, 1, 700)],
 )
 def test_partitions_and_turns_change_no_byte(faulty_hour, faulty_incidents, raw, traces, signals, findings, part):
     layout = Layout(traces=traces, signals=signals, findings=findings, part=part)
@@ -18,7 +23,7 @@ def test_partitions_and_turns_change_no_byte(faulty_hour, faulty_incidents, raw,
     assert cluster.run() == faulty_incidents
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=WHOLE), pytest.param(3, marks=WHOLE)])
 def test_crashes_at_any_moment_change_no_byte(faulty_hour, faulty_incidents, seed):
     cluster = Cluster(Layout(traces=2, signals=2, findings=2, part=2_000), 2, seed)
     cluster.produce(faulty_hour)
