@@ -68,12 +68,12 @@ def statement(info: SeriesInfo, facet: int, found: Deviation) -> str:
     return said
 
 
-def rarity(score: float) -> str:
-    """How rare a score is, in words.
+def rarity(score: float, of: str = "points") -> str:
+    """How rare a score is, in words; `of` is what comes once in so many.
 
-    >>> rarity(4.3), rarity(8.0)
-    ('about once in 20,000 points', 'less than once in 100,000,000 points')
+    >>> rarity(4.3), rarity(8.0, "windows")
+    ('about once in 20,000 points', 'less than once in 100,000,000 windows')
     """
     if score >= CAP:
-        return f"less than once in {10.0**CAP:,.0f} points"
-    return f"about once in {float(f'{10.0**score:.0e}'):,.0f} points"
+        return f"less than once in {10.0**CAP:,.0f} {of}"
+    return f"about once in {float(f'{10.0**score:.0e}'):,.0f} {of}"

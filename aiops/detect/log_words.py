@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from aiops.columns import ERROR_SEVERITY
 from aiops.detect.anomalies import OPEN, Candidate
+from aiops.detect.explain import rarity
 from aiops.detect.log_mix import Change
 from aiops.detect.log_news import WARN_SEVERITY, class_of
 from aiops.detect.log_values import Strange
@@ -48,23 +49,12 @@ def held(score: float, line: Line, acts: bool) -> float:
     return score if line.suspect or (acts and line.windows >= LASTING) else min(score, HELD)
 
 
-def once_in(score: float) -> str:
-    """How rare a score is, in words.
-
-    >>> once_in(3.6)
-    'once in 4,000'
-    """
-    n = 10.0**score
-    digits = 10 ** max(0, len(str(int(n))) - 1)
-    return f"once in {int(n / digits + 0.5) * digits:,}"
-
-
-def news(line: Line, rarity: float, score: float, lines: int, seconds: int) -> Candidate:
+def news(line: Line, rare: float, score: float, lines: int, seconds: int) -> Candidate:
     """A line that the service had never said; news of this severity is so rare for it, in -log10 of a chance."""
     what = ("lines", "warnings", "errors")[class_of(line.severity)]
     statement = (
         f'new log line "{line.template[:160]}": {lines} lines in {seconds} s, the first at {rfc3339(line.first)}, none '
-        f"expected; {what} that it had never said come {once_in(rarity)} windows of this service"
+        f"expected; {what} that it had never said come {rarity(rare, 'windows')} of this service"
     )
     score = held(score, line, acts=line.severity >= WARN_SEVERITY)
     return _candidate(line, "log-news", score, statement, "up", float(lines), 0.0, line.first)
@@ -77,7 +67,7 @@ def rate(line: Line, found: Rate, seconds: int, fresh: bool) -> Candidate:
     most = f", at most {found.most:.0f} within a day" if surge and found.most > found.expected else ""
     statement = (
         f'{what} log line "{line.template[:160]}": {found.times} lines in {seconds} s, expected '
-        f"about {found.expected:.1f}{most}; {once_in(abs(found.score))}"
+        f"about {found.expected:.1f}{most}; {rarity(abs(found.score), 'windows')}"
     )
     score = abs(found.score) * weight(line.severity)
     # A warning that ends is recovery, a plain line that ends is for the losses in visits.
@@ -90,7 +80,7 @@ def rate(line: Line, found: Rate, seconds: int, fresh: bool) -> Candidate:
 def mix(line: Line, found: Change, seconds: int) -> Candidate:
     """A service whose lines are others than usual; `line` moved most."""
     statement = (
-        f"the mix of {found.lines} log lines in {seconds} s is not the usual one, by {once_in(found.score)} windows: "
+        f"the mix of {found.lines} log lines in {seconds} s is not the usual one ({rarity(found.score, 'windows')}): "
         f'"{line.template[:120]}" is {100 * found.now:.1f} % of them, usually {100 * found.usual:.1f} %'
     )
     score = held(found.score, line, acts=False)
@@ -105,7 +95,7 @@ def number(line: Line, found: Strange) -> Candidate:
     nth = ("first", "second", "third", "fourth", "fifth", "sixth")[found.place]
     statement = (
         f'the {nth} number in log line "{line.template[:120]}" is {found.now:.6g}, usually {found.low:.4g} to '
-        f"{found.high:.4g}: outside in {found.outside} of the last {found.values} windows, {once_in(found.score)}"
+        f"{found.high:.4g}: outside in {found.outside} of the last {found.values} windows, {rarity(found.score, 'windows')}"
     )
     score, up = held(found.score, line, acts=False), found.now > found.high
     bound = found.high if up else found.low

@@ -10,7 +10,7 @@ from aiops.detect.flows import Flow
 from aiops.detect.rates import Rate
 from aiops.detect.shares import Share
 from aiops.detect.shifts import Shift, Slow
-from aiops.detect.tails import CAP, EFFECTIVE, count_bounds, count_excess, share_bounds
+from aiops.detect.tails import EFFECTIVE, count_bounds, count_excess, share_bounds
 from aiops.findings import NOVEL, Note
 from aiops.records import rfc3339
 from aiops.signals import CALL, LOG, OP, STEM, ServiceKey
@@ -46,17 +46,6 @@ def shift_candidate(
         milliseconds(found.recent_p90), milliseconds(found.normal_p90), None, milliseconds(found.normal_p90), None, (),
         {"unit": "ms"},
     )  # fmt: skip
-
-
-def rarity(score: float) -> str:
-    """How rare a score is, in words.
-
-    >>> rarity(4.3), rarity(8.0)
-    ('about once in 20,000 windows', 'less than once in 100,000,000 windows')
-    """
-    if score >= CAP:
-        return f"less than once in {10.0**CAP:,.0f} windows"
-    return f"about once in {float(f'{10.0**score:.0e}'):,.0f} windows"
 
 
 def percent(share: float) -> str:

@@ -17,6 +17,7 @@ from aiops.detect.contrast import LENGTHS
 from aiops.detect.directory import Directory
 from aiops.detect.edges import Edges
 from aiops.detect.events import Events
+from aiops.detect.explain import rarity
 from aiops.detect.logs import LogDetector
 from aiops.detect.operations import Operations
 from aiops.detect.rates import Rates
@@ -298,7 +299,7 @@ class TraceDetector:
         failed = np.zeros(len(d.services))
         np.add.at(failed, np.array([service for service, _ in self._ops], np.int64), trials.reshape(-1, 2)[:, 1])
         for candidate in found:
-            candidate.statement += f"; {words.rarity(candidate.score)}"
+            candidate.statement += f"; {rarity(candidate.score, 'windows')}"
         said = [c for c in found if d.environment(c.service.tenant, c.service.environment) in heard]
         return said, recent, failed
 

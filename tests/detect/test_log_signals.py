@@ -93,7 +93,7 @@ def test_an_error_that_was_never_said_is_told_when_it_comes_again():
     assert again.logs == ("payment 3 was refused",)
     assert again.statement == (
         'new log line "payment <*> was refused": 4 lines in 120 s, the first at 1970-01-01T01:00:00.000Z, none expected; '
-        "errors that it had never said come once in 700 windows of this service"
+        "errors that it had never said come about once in 700 windows of this service"
     )
 
 
@@ -115,7 +115,7 @@ def test_a_service_that_says_new_things_all_day_is_no_news():
         feed({**USUAL, words: (1, ERROR)} if number % 5 == 0 else USUAL)
     (candidate,) = of(feed({**USUAL, "never heard of that": (2, ERROR)}, times=2), "log-news")
     assert candidate.score < 3.0
-    assert "errors that it had never said come once in 6 windows of this service" in candidate.statement
+    assert "errors that it had never said come about once in 6 windows of this service" in candidate.statement
 
 
 def test_the_first_minutes_of_a_service_are_no_news():
