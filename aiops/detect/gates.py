@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 BAR = "bar"  # the score is below the bar of the signal's own policy, though not below that of others
 ENTITY = "entity"  # the series are judged together, as one entity
-REASONS = ("direction", "effect", "share", "few", BAR, ENTITY)
+PLAIN = "plain"  # of log lines: no warning and no error, or said in a single window, of a service that is calm: nobody can act
+REASONS = ("direction", "effect", "share", "few", BAR, ENTITY, PLAIN)
 FEW = 3.0  # standard deviations of a Poisson count that a change of a small count must exceed
 
 

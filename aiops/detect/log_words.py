@@ -1,7 +1,7 @@
 """What the log detectors found -> candidates of anomalies, each with a sentence that a person reads, and the rule of what opens.
 
 A signal opens an anomaly of its own only if somebody can act on it: a warning or an error, said in more than one window.  All
-else is held below the score that opens one, unless its service is suspect for other reasons: then it explains.
+else is held back by a gate, unless its service is suspect for other reasons: then it explains.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aiops.columns import ERROR_SEVERITY
-from aiops.detect.anomalies import OPEN, Candidate
+from aiops.detect import gates
+from aiops.detect.anomalies import Candidate
 from aiops.detect.explain import rarity
 from aiops.detect.log_mix import Change
 from aiops.detect.log_news import WARN_SEVERITY, class_of
@@ -18,7 +19,6 @@ from aiops.detect.rates import Rate
 from aiops.records import rfc3339
 from aiops.signals import ServiceKey
 
-HELD = OPEN - 0.1  # score of what opens nothing, at most
 PLAIN = 0.5  # weight of a surge of lines that are no warning
 WARNING = 0.8
 LASTING = 2  # windows in which a line must have come
@@ -44,9 +44,9 @@ def weight(severity: int) -> float:
     return 1.0 if severity >= ERROR_SEVERITY else WARNING if severity >= WARN_SEVERITY else PLAIN
 
 
-def held(score: float, line: Line, acts: bool) -> float:
-    """The score, below what opens an anomaly if nobody can act on it."""
-    return score if line.suspect or (acts and line.windows >= LASTING) else min(score, HELD)
+def gate(line: Line, acts: bool) -> str:
+    """Why a signal of the line opens nothing, whatever its score; empty where somebody can act on it, or it explains."""
+    return "" if line.suspect or (acts and line.windows >= LASTING) else gates.PLAIN
 
 
 def news(line: Line, rare: float, score: float, lines: int, seconds: int) -> Candidate:
@@ -56,8 +56,8 @@ def news(line: Line, rare: float, score: float, lines: int, seconds: int) -> Can
         f'new log line "{line.template[:160]}": {lines} lines in {seconds} s, the first at {rfc3339(line.first)}, none '
         f"expected; {what} that it had never said come {rarity(rare, 'windows')} of this service"
     )
-    score = held(score, line, acts=line.severity >= WARN_SEVERITY)
-    return _candidate(line, "log-news", score, statement, "up", float(lines), 0.0, line.first)
+    held = gate(line, acts=line.severity >= WARN_SEVERITY)
+    return _candidate(line, "log-news", score, held, statement, "up", float(lines), 0.0, line.first)
 
 
 def rate(line: Line, found: Rate, seconds: int, fresh: bool) -> Candidate:
@@ -71,9 +71,9 @@ def rate(line: Line, found: Rate, seconds: int, fresh: bool) -> Candidate:
     )
     score = abs(found.score) * weight(line.severity)
     # A warning that ends is recovery, a plain line that ends is for the losses in visits.
-    score = held(score, line, acts=surge and line.severity >= WARN_SEVERITY)
+    held = gate(line, acts=surge and line.severity >= WARN_SEVERITY)
     return _candidate(
-        line, "log-rates", score, statement, "up" if surge else "down", float(found.times), found.expected
+        line, "log-rates", score, held, statement, "up" if surge else "down", float(found.times), found.expected
     )
 
 
@@ -83,11 +83,11 @@ def mix(line: Line, found: Change, seconds: int) -> Candidate:
         f"the mix of {found.lines} log lines in {seconds} s is not the usual one ({rarity(found.score, 'windows')}): "
         f'"{line.template[:120]}" is {100 * found.now:.1f} % of them, usually {100 * found.usual:.1f} %'
     )
-    score = held(found.score, line, acts=False)
-    direction = "up" if found.now > found.usual else "down"
+    held, direction = gate(line, acts=False), "up" if found.now > found.usual else "down"
     return _candidate(
-        line, "log-mix", score, statement, direction, found.now, found.usual, signal="mix of log lines", series="mix"
-    )
+        line, "log-mix", found.score, held, statement, direction, found.now, found.usual, signal="mix of log lines",
+        series="mix",
+    )  # fmt: skip
 
 
 def number(line: Line, found: Strange) -> Candidate:
@@ -97,10 +97,10 @@ def number(line: Line, found: Strange) -> Candidate:
         f'the {nth} number in log line "{line.template[:120]}" is {found.now:.6g}, usually {found.low:.4g} to '
         f"{found.high:.4g}: outside in {found.outside} of the last {found.values} windows, {rarity(found.score, 'windows')}"
     )
-    score, up = held(found.score, line, acts=False), found.now > found.high
+    held, up = gate(line, acts=False), found.now > found.high
     bound = found.high if up else found.low
     out = _candidate(
-        line, "log-values", score, statement, "up" if up else "down", found.now, bound,
+        line, "log-values", found.score, held, statement, "up" if up else "down", found.now, bound,
         signal=f'{nth} number in log line "{line.template[:60]}"', series=f"{line.identity}/{found.place}",
     )  # fmt: skip
     out.lower, out.upper = found.low, found.high
@@ -108,7 +108,7 @@ def number(line: Line, found: Strange) -> Candidate:
 
 
 def _candidate(
-    line: Line, detector: str, score: float, statement: str, direction: str, observed: float, expected: float,
+    line: Line, detector: str, score: float, held: str, statement: str, direction: str, observed: float, expected: float,
     onset: int | None = None, signal: str = "", series: str = "",
 ) -> Candidate:  # fmt: skip
     attributes = {"template": line.template[:400], "template_id": line.template_id}
@@ -117,5 +117,5 @@ def _candidate(
     return Candidate(
         line.service, "log", signal or f'log line "{line.template[:80]}"', detector, score, statement, direction,
         observed=observed, expected=expected, onset=onset, logs=(line.exemplar,),
-        attributes=attributes, series=series or line.identity,
+        attributes=attributes, series=series or line.identity, gate=held,
     )  # fmt: skip

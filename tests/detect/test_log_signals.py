@@ -10,6 +10,7 @@ import pytest
 from aiops import state
 from aiops.detect.anomalies import OPEN, STAY, Candidate
 from aiops.detect.directory import Directory
+from aiops.detect.gates import PLAIN
 from aiops.detect.log_news import News
 from aiops.detect.log_values import LEARN, RING, Values
 from aiops.detect.logs import LogDetector
@@ -85,9 +86,9 @@ def test_an_error_that_was_never_said_is_told_when_it_comes_again():
     assert feed(USUAL, times=HOUR) == []
     broken = {**USUAL, "payment 3 was refused": (2, ERROR)}
     (first,) = of(feed(broken), "log-news")
-    assert STAY <= first.score < OPEN
+    assert (first.gate, first.score >= STAY) == (PLAIN, True)
     (again,) = of(feed(broken), "log-news")
-    assert again.score >= OPEN
+    assert (again.gate, again.score >= OPEN) == ("", True)
     assert again.onset == HOUR * WINDOW
     assert (again.observed, again.expected) == (4.0, 0.0)
     assert again.logs == ("payment 3 was refused",)
@@ -102,10 +103,10 @@ def test_a_plain_line_that_was_never_said_opens_nothing_unless_its_service_is_su
     feed(USUAL, times=HOUR)
     told = {**USUAL, "config 3 was reloaded": (50, INFO)}
     (candidate,) = of(feed(told, times=2), "log-news")
-    assert STAY <= candidate.score < OPEN
+    assert (candidate.gate, candidate.score >= STAY) == (PLAIN, True)
     feed.suspect()
     (candidate,) = of(feed(told), "log-news")
-    assert candidate.score >= OPEN
+    assert (candidate.gate, candidate.score >= OPEN) == ("", True)
 
 
 def test_a_service_that_says_new_things_all_day_is_no_news():
@@ -141,7 +142,7 @@ def test_a_surge_of_errors_is_told_with_what_was_usual():
     usual = {**USUAL, "retry 1 of upstream": (1, WARN)}
     assert feed(usual, times=HOUR) == []
     (candidate,) = of(feed({**USUAL, "retry 1 of upstream": (60, WARN)}, times=2), "log-rates")
-    assert candidate.score >= OPEN
+    assert (candidate.gate, candidate.score >= OPEN) == ("", True)
     assert candidate.statement.startswith(
         'surging log line "retry <*> of upstream": 124 lines in 60 s, expected about 6'
     )
@@ -186,7 +187,7 @@ def test_a_warning_that_ends_opens_nothing():
     feed({**USUAL, "disk 1 is slow": (20, WARN)}, times=HOUR)
     (candidate,) = of(feed(USUAL, times=12), "log-rates")
     assert candidate.direction == "down"
-    assert STAY <= candidate.score < OPEN
+    assert (candidate.gate, candidate.score >= STAY) == (PLAIN, True)
 
 
 def test_a_storm_of_plain_lines_is_evidence_of_its_service():
@@ -214,7 +215,7 @@ def test_a_mix_of_lines_that_changes_is_told_and_opens_nothing():
     assert [of(feed(mixed(draw, shares, 300)), "log-mix") for _ in range(12)][-1] == []  # more of all is no other mix
     changed = {"get 1": 0.3, "put 1": 0.15, "cache miss 1": 0.5, "cache hit 1": 0.05}
     (candidate,) = [of(feed(mixed(draw, changed, 30)), "log-mix") for _ in range(15)][-1]
-    assert STAY <= candidate.score < OPEN
+    assert (candidate.gate, candidate.score >= STAY) == (PLAIN, True)
     assert '"cache miss <*>" is ' in candidate.statement
     assert candidate.observed is not None
     assert candidate.observed > 0.4
@@ -232,7 +233,7 @@ def test_a_number_that_leaves_its_range_is_told_and_a_counter_is_not():
     found = [numbered(feed, f"took {draw.randrange(400, 600)} ms, order {2**40 + k}") for k in range(6)][-1]
     assert {candidate.series[-2:] for candidate in found} == {"/0", "/1"}
     first = next(candidate for candidate in found if candidate.series.endswith("/0"))
-    assert STAY <= first.score < OPEN
+    assert (first.gate, first.score >= STAY) == (PLAIN, True)
     assert (first.lower, first.upper) == (16.0, 64.0)
     assert "outside in 6 of the last 12 windows" in first.statement
 
