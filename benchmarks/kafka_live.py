@@ -13,7 +13,7 @@ import numpy as np
 from aiops.errors import UserError
 from aiops.signals import LATENESS, SECOND, WINDOW, due
 from benchmarks.kafka_load import Load, Mix, Paced
-from benchmarks.kafka_rates import QUICK_UNIT, ROLES, UNIT, Line, told
+from benchmarks.kafka_rates import MESSAGE, QUICK_UNIT, ROLES, UNIT, Line, told
 from benchmarks.kafka_site import Process, Site, cpu_of, rss_of
 
 LATENCY_BAR = 1.0  # s, p95
@@ -25,12 +25,16 @@ _MS = 1_000_000
 
 
 def saturation(lines: list[Line]) -> float:
-    """Items a second that all cores of this machine could take through roles and broker, by the chain's CPU seconds."""
+    """Items a second that all cores of this machine could send and take through broker and roles, by the chain's CPU seconds.
+
+    Who sends is part of it, because it runs on the same cores.
+    """
     found = [line for line in lines if line.id == "kafka.chain.all"]
     if not found:
         raise UserError("half of saturation is not known without the part chain: run it too, or give --rate")
     more = found[0].more
-    return float((os.cpu_count() or 1) * more["items"] / (more["cpu_seconds"] + (more["broker_cpu_seconds"] or 0.0)))
+    cpu = more["cpu_seconds"] + (more["broker_cpu_seconds"] or 0.0) + more["producer_cpu_seconds"]
+    return float((os.cpu_count() or 1) * more["items"] / cpu)
 
 
 def half(lines: list[Line], quick: bool, rate: float | None) -> Mix:
@@ -42,7 +46,7 @@ def half(lines: list[Line], quick: bool, rate: float | None) -> Mix:
 def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line], rate: float | None) -> list[Line]:
     """Live: results in Kafka after their window was due, by the clock of the wall."""
     mix, seconds = half(before, quick, rate), 150 if quick else 300
-    load = Load.of(mix, 100, fault=True)
+    load = Load.of(mix, MESSAGE, fault=True)
     with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
         processes = [p for role in ROLES for p in site.start(role)]
         start, paced = _live(site, load, processes, seconds)
@@ -119,7 +123,7 @@ def soak(
 ) -> list[Line]:
     """Half load for minutes: memory after the first quarter, and whether every clock went on."""
     mix, seconds = half(before, quick, rate), round(minutes * 60)
-    load = Load.of(mix, 100)
+    load = Load.of(mix, MESSAGE)
     memory: dict[str, list[int]] = defaultdict(list)
     with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
         processes = [p for role in ROLES for p in site.start(role)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aiops.errors import UserError
 from aiops.ingest.stage import Ingest, Message
 from aiops.signals import SECOND, WINDOW
 from benchmarks.kafka_load import Load, Mix, preload
@@ -20,6 +22,7 @@ INGEST_BAR = 0.70  # of the stage alone
 SCALE_BAR = 0.90  # of linear
 WORKERS = (1, 2, 4)
 NOISE = 0.1  # CPU seconds by which two starts of a process may differ: what took less is said to have taken this
+MESSAGE = 500  # items a message, where nothing else is said
 UNIT = Mix(10_000, 20_000, 20_000)  # items a second of event time: 100,000 series
 QUICK_UNIT = Mix(2_000, 4_000, 4_000)
 WINDOWS, QUICK_WINDOWS = (3, 21), (1, 4)  # of ingest, in a short run and in a long one
@@ -138,11 +141,13 @@ def _cost(kafka: dict[str, str], folder: Path, signal: str, load: Load, windows:
 def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) -> list[Line]:
     """Each role in turn, one process, on what the one before it has left; rates by the raw items that went in."""
     unit = QUICK_UNIT if quick else UNIT
-    load, lines = Load.of(unit, 500, fault=True), list[Line]()
+    load, lines = Load.of(unit, MESSAGE, fault=True), list[Line]()
     with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
         nothing = {role: site.start_up(role) for role in ROLES}
         at_broker = cpu_of(broker) if broker else 0.0
+        begun = time.process_time()
         items = preload(site, load, 6 if quick else 18)
+        producer = time.process_time() - begun
         for role in ROLES:
             cpu = beyond(site.cost(role), nothing[role])
             records = sum(site.ends(site.read_by(role)).values())
@@ -156,7 +161,8 @@ def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) 
         lines.append(Line(
             "kafka.chain.all", "all four roles, of the mix", items / total, "items/s/core", "", None,
             {"items": items, "cpu_seconds": round(total, 2),
-             "broker_cpu_seconds": round(cpu_of(broker) - at_broker, 2) if broker else None},
+             "broker_cpu_seconds": round(cpu_of(broker) - at_broker, 2) if broker else None,
+             "producer_cpu_seconds": round(producer, 2)},
         ))  # fmt: skip
         told(lines[-1])
     return lines
@@ -165,7 +171,7 @@ def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) 
 def scaling(kafka: dict[str, str], folder: Path, quick: bool) -> list[Line]:
     """The same job done by 1, 2 and 4 processes: CPU seconds of all of them, their starts taken off."""
     unit = QUICK_UNIT if quick else UNIT
-    load, used = Load.of(unit, 500), dict[tuple[str, int], float]()
+    load, used = Load.of(unit, MESSAGE), dict[tuple[str, int], float]()
     roles = ("ingest", "assemble", "detect")
     for n in WORKERS:
         with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
@@ -182,7 +188,46 @@ def scaling(kafka: dict[str, str], folder: Path, quick: bool) -> list[Line]:
                 f">= {SCALE_BAR}", share >= SCALE_BAR, {"cpu_seconds": round(used[role, n], 2)},
             ))  # fmt: skip
             told(lines[-1])
+    return lines + machine(quick)
+
+
+def machine(quick: bool) -> list[Line]:
+    """What the machine itself keeps: the stage of ingest alone, without Kafka, in processes that have nothing in common.
+
+    Cores that share a memory bus, or are two threads of one core, take more CPU seconds for the same work when all are busy.
+    """
+    lines = []
+    used = {n: _at_once(n, quick) for n in WORKERS}
+    for n in WORKERS[1:]:
+        share = used[1] / used[n]
+        lines.append(Line(
+            f"kafka.scale.machine.{n}", f"the machine, {n} processes apart", share, "of linear", "", None,
+            {"cpu_seconds_each": round(used[n], 2)},
+        ))  # fmt: skip
+        told(lines[-1])
     return lines
+
+
+def _at_once(n: int, quick: bool) -> float:
+    """Mean CPU seconds of `n` processes that each do the same at the same time."""
+    context = multiprocessing.get_context("spawn")
+    ready, found = context.Barrier(n), context.SimpleQueue()
+    processes = [context.Process(target=_alone_when, args=(ready, found, quick)) for _ in range(n)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        raise UserError("a process that measures the stage alone has failed")
+    return sum(found.get() for _ in processes) / n
+
+
+def _alone_when(ready: Any, found: Any, quick: bool) -> None:
+    load, start = Load.of(Mix((QUICK_UNIT if quick else UNIT).points, 0, 0), MESSAGE), recent(0)
+    messages = list(load.messages(start, start + 6 * WINDOW))
+    alone("metrics", messages)  # kernels
+    ready.wait(300.0)
+    found.put(sum(alone("metrics", messages) for _ in range(3 if quick else 10)))
 
 
 def heading() -> None:

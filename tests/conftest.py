@@ -9,14 +9,36 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aiops import warm
 from aiops.recording import Recording
 from aiops.simulate import Simulation, write
 from tests.replaying import driven, in_order, last_incidents, replayed
 
+HERE = Path(__file__).parent
 
-def pytest_configure() -> None:
-    """Processes that tests start end by Ctrl-C, also where the tests run in the background of a shell, which ignores it."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Ctrl-C end processes that tests start, and compile the kernels once where several workers would each do it.
+
+    A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("numprocesses", None):  # the process that hands out tests, not a worker
+        config.option.loadscopereorder = False  # not the group with most tests first but the longest: see below
+        if warm.cold():
+            warm.warm()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For ``--dist loadgroup``: tests that share the broker make one group, the first to start; others one a file.
+
+    The broker's tests wait more than they compute, so another worker has the machine nearly to itself meanwhile.
+    """
+    items.sort(key=lambda item: not item.path.is_relative_to(HERE / "kafka"))  # stable
+    for item in items:
+        name = "kafka" if item.path.is_relative_to(HERE / "kafka") else str(item.path.relative_to(HERE.parent))
+        item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

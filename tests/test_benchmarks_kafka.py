@@ -75,7 +75,8 @@ def test_half_of_saturation_comes_from_the_chain_of_the_same_run_or_is_given():
     with pytest.raises(UserError, match="--rate"):
         kafka_live.half([], quick=True, rate=None)
     assert kafka_live.half([], quick=True, rate=5_000.0).items == 5_000
-    chain = Line("kafka.chain.all", "", 1.0, "", more={"items": 1, "cpu_seconds": 1e-5, "broker_cpu_seconds": None})
+    more = {"items": 1, "cpu_seconds": 1e-5, "broker_cpu_seconds": None, "producer_cpu_seconds": 1e-5}
+    chain = Line("kafka.chain.all", "", 1.0, "", more=more)
     whole = kafka_live.saturation([chain])
     assert kafka_live.half([chain], quick=False, rate=None).items == pytest.approx(whole / 2, rel=0.01)
 
