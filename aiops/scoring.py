@@ -5,6 +5,9 @@ fault is found by an incident that opens in between and holds its service or a d
 for one fault, the true service before a caller, then the earlier fault.  Top k: the true service is among the first k
 services of the causes; shares are of all faults, found or not.  An incident that opens outside of all such spans is
 false, one inside that answers for nothing is extra.  Every episode of an incident counts as one.
+
+Simulated days say more.  Faults of one group are one problem, for which one incident answers with any of their services.
+What an external cause hits as a whole (all services of a host) counts as its service where finding is concerned.
 """
 
 from __future__ import annotations
@@ -25,6 +28,23 @@ T = TypeVar("T")
 LABEL = 90.0  # seconds
 WINDOW = 300.0
 EARLY = 300.0  # what the early view sees of an incident
+AFTERMATH = 300.0  # seconds after the end of a fault in which an incident may still come of it
+TOGETHER = "together"  # in the place of a kind: several faults that are one problem
+
+_RESOURCE, _CODE = ("resource",), ("code",)
+# Kinds of cause that are right for a kind of fault; what is not listed (``silent_metric``) is not judged.
+KINDS_OF: dict[str, tuple[str, ...]] = {
+    # recorded
+    "cpu_contention": _RESOURCE, "cpu_consumed": _RESOURCE, "network_delay": ("network",), "exception": _CODE,
+    "return": _CODE,
+    # simulated
+    "cpu": _RESOURCE, "memory_leak": _RESOURCE, "edge_latency": ("network",), "code_error": _CODE,
+    "dependency_down": ("dependency",), "bad_deploy": ("change",), "lost_pod": _RESOURCE, "log_storm": _CODE,
+    "gc_pause": _RESOURCE, "quiet_edge": ("network",), "retry_storm": _RESOURCE, "pool_exhausted": ("resource", "code"),
+    "cascade": _RESOURCE, "overload": _RESOURCE, "third_party": ("dependency", "external"), "slow_dns": ("network",),
+    "noisy_neighbour": _RESOURCE, "host_down": ("resource", "dependency"), "partition": ("network", "dependency"),
+    "certificate_expired": ("dependency", "code"), "disk_full": ("resource", "code"), "late_leak": ("resource", "change"),
+}  # fmt: skip
 
 
 class ScoreError(UserError):
@@ -32,17 +52,32 @@ class ScoreError(UserError):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One injected fault of ``truth.json``."""
+    """One injected fault of ``truth.json``; what comes after the kind is told of simulated ones (docs/simulator.md)."""
 
     time_unix: float
     service: str
     kind: str
+    duration_s: float = 0.0
+    services: tuple[str, ...] = ()
+    incident_group: str = ""
+    cause_external: str = ""
+
+
+class Decoy(msgspec.Struct, frozen=True):
+    """What happened beside the faults and must not be blamed; ``change_id`` where it is a change."""
+
+    time_unix: float
+    service: str
+    kind: str
+    duration_s: float = 0.0
+    change_id: str = ""
 
 
 class Truth(msgspec.Struct, frozen=True):
     """What was injected, in any order."""
 
     faults: tuple[Fault, ...]
+    decoys: tuple[Decoy, ...] = ()
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -55,16 +90,66 @@ class Context(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one fault: the incident that answers for it, if any.
+class Problem:
+    """What one incident should tell: a fault, or several of one group, in order of time.
 
-    ``rank`` is the place of the true service among the causes, None where it is not among them; ``delay``: seconds.
+    Attributes
+    ----------
+    culprits : frozenset of str
+        The services of the faults.
+    hit : frozenset of str
+        They, and all that an external cause hits, unless that is everything.
+    near : frozenset of str
+        They, and the direct callers of any.
+    named : frozenset of str
+        What a first cause may name: whom it hits; of an external service also its callers, who alone tell of it.
+    """
+
+    faults: tuple[Fault, ...]
+    culprits: frozenset[str]
+    hit: frozenset[str]
+    near: frozenset[str]
+    named: frozenset[str]
+
+    @property
+    def begin(self) -> float:
+        """Unix seconds of the first fault."""
+        return self.faults[0].time_unix
+
+    @property
+    def external(self) -> bool:
+        """Is no service to blame for it?"""
+        return any(fault.cause_external for fault in self.faults)
+
+    def in_span(self, at: float) -> bool:
+        """May an incident that opens then (Unix seconds) answer for it?"""
+        return any(_in_span(fault, at) for fault in self.faults)
+
+    def lasts(self, at: float) -> bool:
+        """May an incident that opens then (Unix seconds) come of it, be it too late to answer?"""
+        return any(
+            fault.time_unix - LABEL <= at <= fault.time_unix + max(WINDOW, fault.duration_s + AFTERMATH)
+            for fault in self.faults
+        )
+
+    def names(self, incident: Incident) -> bool:
+        """Is the first cause of an incident right?"""
+        return bool(incident.causes) and incident.causes[0].service in self.named
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one problem: the incident that answers for it, if any.
+
+    ``fault`` is its first.  ``rank`` is the place of the true service among the causes, None where it is not among
+    them; ``delay``: seconds.
     """
 
     fault: Fault
     incident: Incident | None = None
     rank: int | None = None
     delay: float | None = None
+    problem: Problem | None = None
 
     @property
     def found(self) -> bool:
@@ -74,7 +159,27 @@ class Outcome:
     @property
     def true_service(self) -> bool:
         """Does that incident hold the true service itself?"""
-        return self.incident is not None and self.fault.service in self.incident.services
+        culprits = self.problem.culprits if self.problem is not None else {self.fault.service}
+        return self.incident is not None and bool(culprits & set(self.incident.services))
+
+    @property
+    def kind(self) -> str:
+        """Kind of the fault, or ``TOGETHER``."""
+        return TOGETHER if self.problem is not None and len(self.problem.faults) > 1 else self.fault.kind
+
+    @property
+    def right(self) -> bool:
+        """Is what the incident says first right: a true service; of an external cause also that there is no confident cause?"""
+        if self.incident is None or self.problem is None:
+            return self.rank == 1
+        return self.problem.names(self.incident) or (self.problem.external and self.incident.no_confident_cause)
+
+    @property
+    def kind_right(self) -> bool | None:
+        """Where the first cause is the true service: is its kind right; None where that is not so, or not judged."""
+        if self.incident is None or self.rank != 1 or self.kind not in KINDS_OF:
+            return None
+        return self.incident.causes[0].kind in KINDS_OF[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +198,8 @@ class View:
     def kinds(self) -> Iterator[tuple[str, list[Outcome]]]:
         """Outcomes of all faults, then by kind."""
         yield "ALL", self.outcomes
-        for kind in sorted({o.fault.kind for o in self.outcomes}):
-            yield kind, [o for o in self.outcomes if o.fault.kind == kind]
+        for kind in sorted({o.kind for o in self.outcomes}):
+            yield kind, [o for o in self.outcomes if o.kind == kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +229,42 @@ def true_service(outcomes: Sequence[Outcome]) -> float:
     return _share(outcomes, lambda o: o.true_service)
 
 
+def right(outcomes: Sequence[Outcome]) -> float:
+    """Share of faults of which the first thing said is right (``Outcome.right``)."""
+    return _share(outcomes, lambda o: o.right)
+
+
 def average(outcomes: Sequence[Outcome], k: int = 5) -> float:
     """Mean of top 1 to top `k`."""
     return sum(top(outcomes, i) for i in range(1, k + 1)) / k
 
 
-def score(truth: Truth, context: Context, incidents: Iterable[Incident]) -> Score:
-    """Score incidents; of each, all versions or the last only, in any order."""
-    faults = sorted(truth.faults, key=lambda fault: fault.time_unix)
-    episodes = _episodes(incidents)
-    opened = [_seconds(versions[0].opened_at) for versions in episodes]
-    inside = [any(_in_span(fault, at) for fault in faults) for at in opened]
+def problems(truth: Truth, context: Context) -> list[Problem]:
+    """What there is to tell, in order of time."""
     callers: dict[str, set[str]] = {}
     for caller, callee in context.calls:
         callers.setdefault(callee, set()).add(caller)
+    groups: dict[str, list[Fault]] = {}
+    for number, fault in enumerate(sorted(truth.faults, key=lambda one: one.time_unix)):
+        groups.setdefault(fault.incident_group or f"alone {number}", []).append(fault)
+    out = []
+    for faults in groups.values():
+        culprits = {fault.service for fault in faults}
+        wide = [f.services for f in faults if f.cause_external and 2 * len(f.services) < len(context.services)]
+        hit = culprits.union(*wide)
+        named = hit.union(*(callers.get(f.service, set()) for f in faults if f.cause_external == f.service))
+        near = hit.union(*(callers.get(service, set()) for service in hit))
+        out.append(Problem(tuple(faults), frozenset(culprits), frozenset(hit), frozenset(near), frozenset(named)))
+    return sorted(out, key=lambda problem: problem.begin)
+
+
+def score(truth: Truth, context: Context, incidents: Iterable[Incident]) -> Score:
+    """Score incidents; of each, all versions or the last only, in any order."""
+    faults = sorted(truth.faults, key=lambda fault: fault.time_unix)
+    told = problems(truth, context)
+    episodes = episodes_of(incidents)
+    opened = [_seconds(versions[0].opened_at) for versions in episodes]
+    inside = [any(_in_span(fault, at) for fault in faults) for at in opened]
 
     def view(pick: Callable[[list[Incident], float], Incident | None]) -> View:
         answers: dict[int, Outcome] = {}
@@ -147,16 +274,17 @@ def score(truth: Truth, context: Context, incidents: Iterable[Incident]) -> Scor
                 continue
             has = set(incident.services)
             fit = [
-                (fault.service not in has, k)
-                for k, fault in enumerate(faults)
-                if k not in answers and _in_span(fault, at) and has & {fault.service, *callers.get(fault.service, ())}
+                (not has & problem.hit, k)
+                for k, problem in enumerate(told)
+                if k not in answers and problem.in_span(at) and has & problem.near
             ]
             if fit:
                 k = min(fit)[1]
+                problem = told[k]
                 ranking = list(dict.fromkeys(cause.service for cause in incident.causes))
-                rank = ranking.index(faults[k].service) + 1 if faults[k].service in ranking else None
-                answers[k] = Outcome(faults[k], incident, rank, at - faults[k].time_unix)
-        outcomes = [answers.get(k, Outcome(fault)) for k, fault in enumerate(faults)]
+                rank = min((ranking.index(s) + 1 for s in problem.culprits if s in ranking), default=None)
+                answers[k] = Outcome(problem.faults[0], incident, rank, at - problem.begin, problem)
+        outcomes = [answers.get(k, Outcome(p.faults[0], problem=p)) for k, p in enumerate(told)]
         return View(outcomes, inside.count(True) - len(answers))
 
     return Score(
@@ -167,6 +295,16 @@ def score(truth: Truth, context: Context, incidents: Iterable[Incident]) -> Scor
         final=view(lambda versions, _: versions[-1]),
         early=view(_early),
     )
+
+
+def episodes_of(incidents: Iterable[Incident]) -> list[list[Incident]]:
+    """Versions of each episode in order, episodes in order of opening."""
+    of: dict[tuple[str, int], list[Incident]] = {}
+    for incident in incidents:
+        of.setdefault((incident.incident_id, incident.episode), []).append(incident)
+    for versions in of.values():
+        versions.sort(key=lambda incident: incident.version)
+    return sorted(of.values(), key=lambda versions: _seconds(versions[0].opened_at))
 
 
 def table(result: Score) -> str:
@@ -222,16 +360,6 @@ def _seconds(text: str) -> float:
 
 def _in_span(fault: Fault, at: float) -> bool:
     return fault.time_unix - LABEL <= at <= fault.time_unix + WINDOW
-
-
-def _episodes(incidents: Iterable[Incident]) -> list[list[Incident]]:
-    """Versions of each episode in order, episodes in order of opening."""
-    of: dict[tuple[str, int], list[Incident]] = {}
-    for incident in incidents:
-        of.setdefault((incident.incident_id, incident.episode), []).append(incident)
-    for versions in of.values():
-        versions.sort(key=lambda incident: incident.version)
-    return sorted(of.values(), key=lambda versions: _seconds(versions[0].opened_at))
 
 
 def _early(versions: list[Incident], opened: float) -> Incident | None:

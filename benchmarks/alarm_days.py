@@ -79,7 +79,7 @@ def simulated(seed: int, hours: float, rate: float, faults: bool) -> Day:
     truth = msgspec.convert(simulation.truth(), Truth)
     context = msgspec.convert(simulation.context(), Context)
     day = _day(f"seed {seed}", truth, context, 0.0)
-    _run(day, {f"{signal}/0": signal for signal in SIGNALS}, _messages(simulation))
+    _run(day, {f"{signal}/0": signal for signal in SIGNALS}, messages_of(simulation))
     return day
 
 
@@ -96,7 +96,8 @@ def _day(name: str, truth: Truth, context: Context, early: float) -> Day:
     return Day(name, context.start_unix, context.end_unix, early, faults, list(context.services))
 
 
-def _messages(simulation: Simulation) -> Iterator[Sourced]:
+def messages_of(simulation: Simulation) -> Iterator[Sourced]:
+    """What a simulation emits, as an engine takes it in."""
     offsets: dict[str, int] = dict.fromkeys(SIGNALS, 0)
     for arrival, signal, line in simulation.arrivals():
         yield Sourced(f"{signal}/0", Message(offsets[signal], arrival, line))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+import msgspec
 import pytest
 
 from aiops.errors import UserError
-from aiops.records import Cause, Incident, encode, rfc3339
+from aiops.records import Cause, CauseKind, Incident, encode, rfc3339
 from aiops.scoring import (
+    KINDS_OF,
+    TOGETHER,
     Context,
     Fault,
     Truth,
@@ -19,6 +24,7 @@ from aiops.scoring import (
     top,
     true_service,
 )
+from aiops.simulate import ALL_KINDS
 
 CONTEXT = Context(0.0, 3600.0, ("a", "b", "c", "z"), (("a", "b"), ("b", "c")))
 TRUTH = Truth((Fault(1000, "b", "x"), Fault(2000, "c", "y")))
@@ -135,3 +141,62 @@ def test_what_cannot_be_read_is_named(tmp_path):
         list(read_incidents(tmp_path / "incidents.jsonl"))
     with pytest.raises(UserError, match=r"none\.jsonl: No such file"):
         list(read_incidents(tmp_path / "none.jsonl"))
+
+
+# ---- what simulated days say more ----------------------------------------------------------------------------
+
+
+def grouped(*faults):
+    return Truth(tuple(Fault(at, service, "x", 400.0, (), group) for at, service, group in faults))
+
+
+def test_faults_of_one_group_are_one_problem_for_which_any_of_their_services_is_right():
+    truth = grouped((1000, "b", "g1"), (1060, "c", "g1"))
+    result = score(truth, CONTEXT, [incident("1", 1100, "bc", "cb")])
+    (outcome,) = result.final.outcomes
+    assert (outcome.found, outcome.rank, outcome.delay, outcome.kind) == (True, 1, 100.0, TOGETHER)
+    assert result.final.extra == 0
+
+
+def test_faults_of_two_groups_are_two_problems():
+    truth = grouped((1000, "b", "g1"), (1060, "c", "g2"))
+    result = score(truth, CONTEXT, [incident("1", 1100, "bc", "cb")])
+    assert [o.found for o in result.final.outcomes] == [True, False]
+
+
+def test_a_host_is_found_by_any_service_that_it_took_along_and_right_is_any_of_them():
+    wide = Context(0.0, 3600.0, tuple("abcdefz"), (("a", "b"), ("b", "c")))
+    truth = Truth((Fault(1000, "b", "host_down", 400.0, ("b", "d"), "g1", "node-1"),))
+    (outcome,) = score(truth, wide, [incident("1", 1100, "d", "d")]).final.outcomes
+    assert (outcome.found, outcome.true_service, outcome.rank, outcome.right) == (True, False, None, True)
+    (outcome,) = score(truth, wide, [incident("1", 1100, "b", "e")]).final.outcomes
+    assert (outcome.found, outcome.right) == (True, False)
+
+
+def test_what_hits_everything_makes_nothing_right_but_its_service_or_to_be_unsure():
+    truth = Truth((Fault(1000, "b", "slow_dns", 400.0, ("a", "b", "c", "z"), "g1", "dns"),))
+    told = incident("1", 1100, "b", "z")
+    unsure = msgspec.structs.replace(told, no_confident_cause=True)
+    assert [score(truth, CONTEXT, [one]).final.outcomes[0].right for one in (told, unsure)] == [False, True]
+    assert (
+        score(TRUTH, CONTEXT, [msgspec.structs.replace(told, no_confident_cause=True)]).final.outcomes[0].right is False
+    )
+
+
+def test_of_a_service_outside_its_callers_may_be_named_for_only_they_tell_of_it():
+    truth = Truth((Fault(1000, "z", "third_party", 400.0, (), "g1", "z"),))
+    context = Context(0.0, 3600.0, ("a", "b", "z"), (("a", "z"), ("b", "a")))
+    right = {s: score(truth, context, [incident("1", 1100, "a", s)]).final.outcomes[0].right for s in "abz"}
+    assert right == {"a": True, "b": False, "z": True}
+
+
+@pytest.mark.parametrize(("kind", "right"), [("cpu", False), ("code_error", True), ("silent_metric", None)])
+def test_the_kind_of_a_cause_is_judged_where_the_service_is_right_and_the_kind_of_fault_has_one(kind, right):
+    truth = Truth((Fault(1000, "b", kind),))  # causes of `incident` are of code
+    assert score(truth, CONTEXT, [incident("1", 1100, "b", "b")]).final.outcomes[0].kind_right is right
+    assert score(truth, CONTEXT, [incident("1", 1100, "b", "ab")]).final.outcomes[0].kind_right is None
+
+
+def test_every_kind_of_cause_that_is_right_for_a_fault_exists():
+    assert {kind for kinds in KINDS_OF.values() for kind in kinds} <= set(get_args(CauseKind))
+    assert set(ALL_KINDS) - set(KINDS_OF) == {"silent_metric"}
