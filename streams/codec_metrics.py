@@ -20,7 +20,7 @@ from aiops.wire.attributes import unframed
 from aiops.wire.buckets import GRID
 from aiops.wire.resources import Entity
 from aiops.wire.tables import Series, SeriesInfo
-from aiops.wire.values import pair, text
+from aiops.wire.values import worded
 from streams import codec_frame as frame
 from streams import codec_kernels as kernels
 from streams.codec_buckets import BucketsBody, buckets_body, read_buckets
@@ -98,12 +98,12 @@ class DescribedSeries:
         metric, entity = self.metrics[self.metric[code]], self.entities[self.entity[code]]
         place = self.attributes[code]
         found = unframed(self.data[self.edges[place] : self.edges[place + 1]].tobytes())
-        attributes = [decoded for raw in found if (decoded := pair(raw)) is not None]
+        attributes = [said for raw in found if (said := worded(raw)) is not None]
         bounds = GRID if metric.kind == EXPONENTIAL else np.frombuffer(metric.bounds, "<f8")
         return SeriesInfo(
             entity.environment, entity.service, entity.instance, metric.name.decode("utf-8", "replace"),
             metric.unit.decode("utf-8", "replace"), metric.kind, metric.temporality, metric.monotonic,
-            tuple(bounds.tolist()), tuple(sorted((key, text(value)) for key, value in attributes)),
+            tuple(bounds.tolist()), tuple(sorted(attributes)),
         )  # fmt: skip
 
 

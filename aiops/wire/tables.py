@@ -14,7 +14,7 @@ from aiops.wire.attributes import AttributeArena, AttributeHashes, grown
 from aiops.wire.buckets import GRID
 from aiops.wire.layout import frozen
 from aiops.wire.resources import Entity, Resources
-from aiops.wire.values import pair, text
+from aiops.wire.values import worded
 
 U64 = NDArray[np.uint64]
 I32 = NDArray[np.int32]
@@ -234,7 +234,7 @@ class Series:
         if not 0 <= code < len(self):
             raise IndexError(f"series {code} is not one of {len(self)}")
         kind = int(self._kind[code])
-        attributes = [decoded for raw in self.sets[self._set[code]] if (decoded := pair(raw)) is not None]
+        attributes = [said for raw in self.sets[self._set[code]] if (said := worded(raw)) is not None]
         entity = self._resources.entities[resource]
         return SeriesInfo(
             entity.environment,
@@ -246,7 +246,7 @@ class Series:
             int(self._temporality[code]),
             bool(self._monotonic[code]),
             tuple(GRID.tolist()) if kind == EXPONENTIAL else self.bounds[bounds] if bounds >= 0 else (),
-            tuple(sorted((key, text(value)) for key, value in attributes)),
+            tuple(sorted(attributes)),
         )
 
 

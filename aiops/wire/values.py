@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from aiops.wire.lenient import AnyValue, KeyValue, utf8
 
+_SHORT = 256  # bytes of an attribute up to which what it says is remembered
 _JSON = msgspec.json.Encoder(order="deterministic")  # bytes become base64, NaN and infinities null
 
 
@@ -54,6 +56,17 @@ def render(body: bytes) -> bytes:
 def pairs(attributes: Iterable[Any]) -> dict[str, object]:
     """Attributes as a dictionary; of a key given twice the last value counts."""
     return {utf8(pair.key): scalar(pair.value) for pair in attributes}
+
+
+def worded(raw: bytes) -> tuple[str, str] | None:
+    """(key, value as text) of KeyValue bytes, None where they are none."""
+    return _worded(raw) if len(raw) <= _SHORT else _worded.__wrapped__(raw)
+
+
+@lru_cache(1 << 14)  # series that are new at once share nearly all of their attributes
+def _worded(raw: bytes) -> tuple[str, str] | None:
+    found = pair(raw)
+    return None if found is None else (found[0], text(found[1]))
 
 
 def pair(raw: bytes) -> tuple[str, object] | None:
