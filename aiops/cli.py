@@ -115,9 +115,11 @@ def _replay_parser(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", type=_count, default=64, metavar="N", help="messages taken together (default: 64)")
     parser.add_argument("--detect", type=Path, metavar="FILE", help="rules: the section detect of aiops.yaml, as JSON")
+    parser.add_argument("--services", type=Path, metavar="FILE", help="criticality: the section services, as JSON")
     parser.add_argument("--anomalies", type=Path, metavar="FILE", help="every anomaly record")
     parser.add_argument("--findings", type=Path, metavar="FILE", help="evidence of every service and edge, by window")
     parser.add_argument("--notices", type=Path, metavar="FILE", help="what is wrong with the telemetry itself")
+    parser.add_argument("--topology", type=Path, metavar="FILE", help="services and who calls whom, as they change")
     parser.add_argument("--refused", type=Path, metavar="FILE", help="lines that do not decode, and why")
     parser.set_defaults(run=_replay)
 
@@ -169,6 +171,7 @@ def _demo(args: argparse.Namespace) -> int:
 def _replay(args: argparse.Namespace) -> int:
     from aiops.config import EngineConfig
     from aiops.detect.rules import DetectConfig, read_rules
+    from aiops.incidents.criticality import ServicesConfig, read_services
     from aiops.recording import Recording
     from aiops.replay import Options
     from aiops.replay_text import summary_table
@@ -187,8 +190,12 @@ def _replay(args: argparse.Namespace) -> int:
         anomalies=args.anomalies,
         findings=args.findings,
         notices=args.notices,
+        topology=args.topology,
         refused=args.refused,
-        config=EngineConfig(detect=read_rules(args.detect) if args.detect else DetectConfig()),
+        config=EngineConfig(
+            detect=read_rules(args.detect) if args.detect else DetectConfig(),
+            services=read_services(args.services) if args.services else ServicesConfig(),
+        ),
     )
     compile_once()
     keep_memory()
@@ -212,8 +219,9 @@ def _watched(recording: Recording, out: IO[bytes], options: Options) -> Summary:
 
 def _distinct(args: argparse.Namespace, read: list[Path]) -> None:
     """Refuse to write two things to one file, or over what is read."""
+    outputs = ("anomalies", "findings", "notices", "topology", "refused")
     named = [("--out", None if args.out == "-" else Path(args.out))]
-    named += [(f"--{name}", getattr(args, name)) for name in ("anomalies", "findings", "notices", "refused")]
+    named += [(f"--{name}", getattr(args, name)) for name in outputs]
     taken = {path.resolve(): f"the recording's {path.name}" for path in read}
     for option, path in named:
         if path is None:

@@ -10,6 +10,7 @@ import msgspec
 from aiops.causes.rank import Weights
 from aiops.detect.rules import DetectConfig
 from aiops.identity import DEFAULT_KEY
+from aiops.incidents.criticality import ServicesConfig
 from aiops.incidents.lifecycle import Policy
 from aiops.signals import SECOND
 
@@ -30,6 +31,8 @@ class EngineConfig:
         How evidence adds up to a cause.
     detect : DetectConfig
         What detection is told of signals.
+    services : ServicesConfig
+        What is known of services beforehand.
     drain : int
         Ns of event time that go on after the end of a recording, so that what is open can close.
     """
@@ -40,6 +43,7 @@ class EngineConfig:
     policy: Policy = field(default_factory=Policy)
     weights: Weights = field(default_factory=Weights)
     detect: DetectConfig = field(default_factory=DetectConfig)
+    services: ServicesConfig = field(default_factory=ServicesConfig)
     drain: int = 600 * SECOND
 
     def digest(self) -> str:

@@ -57,10 +57,15 @@ def settled(incident: Incident) -> RenderableType:
         lines += _cause(cause)
     lines += [_row("change", f"{change.summary}: {change.reason}") for change in incident.changes]
     impact = incident.impact
-    felt = ", ".join(impact.services) or "no caller"
+    felt = ", ".join(impact.felt) or "no caller that shows it"
+    others = [name for name in impact.services if name not in impact.felt]
     share = impact.requests_affected_ratio
     asked = "" if share is None else f", {share:.1%} of requests affected"
     lines.append(_row("felt by", f"{felt} (blast radius {impact.blast_radius}{asked})"))
+    if others:
+        lines.append(_row("perhaps by", ", ".join(others)))
+    if incident.severity_reason:
+        lines.append(_row("severity", f"{incident.severity}: {incident.severity_reason}"))
     return Group(*lines, "")
 
 

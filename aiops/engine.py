@@ -16,6 +16,7 @@ from aiops.incidents.stage import Output, Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.records import Anomaly, Incident, Notice, RecordError, decode_change
 from aiops.signals import SECOND
+from aiops.topology import Topology
 from aiops.traces.assemble import Assemble, AssembleOutput
 
 IDLE_AFTER = 30 * SECOND  # a source without a message for so long is idle
@@ -32,6 +33,7 @@ class Step:
     anomalies: list[Anomaly] = field(default_factory=list)
     findings: list[Findings] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    topology: list[Topology] = field(default_factory=list)
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
 
 
@@ -57,8 +59,9 @@ class Engine:
         self.detect = Detect(windows, self.config.tenant, self.config.detect)
         changes = sorted(s for s, signal in sources.items() if signal == "changes")
         self.respond = Respond(
-            [DETECT, *changes], self.config.policy, self.config.weights, self.config.digest(), self.config.tenant
-        )
+            [DETECT, *changes], self.config.policy, self.config.weights, self.config.digest(), self.config.tenant,
+            self.config.services,
+        )  # fmt: skip
         self._arrived = dict.fromkeys(sources, -1)  # arrival of the newest message of each source
 
     # ---- input ----------------------------------------------------------------------------------------------------------
@@ -155,3 +158,4 @@ class Engine:
     def _responded(self, out: Output, step: Step) -> None:
         step.incidents.extend(out.incidents)
         step.notices.extend(out.notices)
+        step.topology.extend(out.topology)

@@ -26,6 +26,15 @@ def incident_id(tenant: str, environment: str, first_anomaly_id: str) -> str:
     return _digest(b"aiops.incident", tenant, environment, first_anomaly_id)
 
 
+def topology_id(tenant: str, environment: str, service: str, callee: str = "") -> str:
+    """Id of a service in the topology, or of the calls from it to another.
+
+    >>> topology_id("default", "production", "checkout") == topology_id("default", "production", "checkout", "payment")
+    False
+    """
+    return _digest(b"aiops.topology", tenant, environment, service, callee)
+
+
 def _digest(purpose: bytes, *parts: str) -> str:
     # The lengths keep ("a", "bc") and ("ab", "c") apart; the purpose keeps ids of different records apart.
     state = blake2b(digest_size=16, person=purpose)

@@ -152,12 +152,18 @@ class SloBurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Impact(msgspec.Struct, frozen=True, kw_only=True):
-    """Who feels it: the callers reached, how many services in all, the share of requests affected (null: not known)."""
+    """Whom it touches.
+
+    ``services`` may feel it: they call into the first cause, directly or not; ``blast_radius`` is how many.  ``felt`` are those
+    of them that show it.  ``requests_affected_ratio``: share of the requests that can reach it which failed because of it in its
+    worst minute, null: not known.
+    """
 
     services: tuple[str, ...] = ()
     blast_radius: int = 0
     requests_affected_ratio: Probability | None = None
     slo: tuple[SloBurn, ...] = ()
+    felt: tuple[str, ...] = ()
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,11 +208,14 @@ class RelatedChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimilarIncident(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier incident that looked alike (``score`` in [0, 1]) and how it was resolved."""
+    """An earlier incident that looked alike (``score`` in [0, 1]; ``reason``: in what), when it ended and by what."""
 
     incident_id: str
     score: float
     resolution: str | None = None
+    title: str | None = None
+    resolved_at: Time | None = None
+    reason: str | None = None
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,6 +280,7 @@ class Incident(PublicRecord, frozen=True, kw_only=True):
     models: dict[str, str] = msgspec.field(default_factory=dict)
     engine_version: str
     config_hash: str
+    severity_reason: str = ""
 
 
 class Change(PublicRecord, frozen=True, kw_only=True):

@@ -124,7 +124,7 @@ class Options:
         Arrivals (Unix ns) taken: from `begin` on, before `until`.
     speed : float
         Times real time; 0: as fast as possible.
-    anomalies, findings, notices, refused : Path or None
+    anomalies, findings, notices, topology, refused : Path or None
         Files of JSON lines.
     config : EngineConfig
         Of the engine.
@@ -138,6 +138,7 @@ class Options:
     anomalies: Path | None = None
     findings: Path | None = None
     notices: Path | None = None
+    topology: Path | None = None
     refused: Path | None = None
     config: EngineConfig = field(default_factory=EngineConfig)
 
@@ -198,8 +199,8 @@ def replay(
         def opened(path: Path | None) -> IO[bytes] | None:
             return None if path is None else stack.enter_context(path.open("wb"))
 
-        anomalies, findings, notices, refused = map(
-            opened, (options.anomalies, options.findings, options.notices, options.refused)
+        anomalies, findings, notices, topology, refused = map(
+            opened, (options.anomalies, options.findings, options.notices, options.topology, options.refused)
         )
         messages = _between(recording, options, summary)
         pace = Pace(options.speed) if options.speed else None
@@ -213,6 +214,7 @@ def replay(
                 _write(anomalies, map(encode, step.anomalies))
                 _write(findings, map(findings_json, step.findings))
                 _write(notices, map(encode, step.notices))
+                _write(topology, map(encode, step.topology))
                 _write(refused, (_refusal(source, r.message, r.reason) for source, r in step.refused))
                 watch(engine, arrival)
         except RecordingError:

@@ -14,7 +14,8 @@ COMMANDS = (
     cli.Command("topics", "create, check and list the topics of the engine", "streams.commands.topics"),
     cli.Command("run", "run a role of the engine on Kafka", "streams.commands.run"),
     cli.Command("produce", "send recorded telemetry to Kafka, as a Collector would", "streams.commands.produce"),
-    cli.Command("tail", "follow incidents, anomalies or findings", "streams.commands.tail"),
+    cli.Command("tail", "follow incidents, anomalies, notices, topology or findings", "streams.commands.tail"),
+    cli.Command("topology", "show who calls whom, and what differs between two times", "streams.commands.topology"),
 )
 _EXTRA = {"confluent_kafka", "faust", "prometheus_client", "yaml"}
 

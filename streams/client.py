@@ -28,6 +28,7 @@ from aiops.records import (
     decode_incident,
     decode_notice,
 )
+from aiops.topology import Topology, decode_topology
 from streams.clients_common import PATIENCE, Connection, NoAnswerError
 from streams.messages import PASSING
 from streams.settings import Settings
@@ -50,7 +51,7 @@ class Event(Generic[Record]):
 
     Attributes
     ----------
-    record : Incident, Anomaly or Notice, or None
+    record : Incident, Anomaly, Topology or Notice, or None
         None where `value` is (the id was forgotten: a tombstone), or where it does not decode.
     error : str
         Why the value does not decode; empty where it does.
@@ -359,6 +360,13 @@ class Anomalies(_Versioned[Anomaly]):
 
     default_topic, id_field = "aiops.anomalies", "anomaly_id"
     decode = staticmethod(decode_anomaly)
+
+
+class Topologies(_Versioned[Topology]):
+    """Services and edges of the topology; parameters as of ``Reader``."""
+
+    default_topic, id_field = "aiops.topology", "topology_id"
+    decode = staticmethod(decode_topology)
 
 
 class Notices(Reader[Notice]):

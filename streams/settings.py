@@ -21,6 +21,7 @@ from aiops.detect.rules import DetectConfig
 from aiops.detect.rules import problems as detect_problems
 from aiops.errors import UserError
 from aiops.identity import DEFAULT_KEY
+from aiops.incidents.criticality import ServicesConfig
 from aiops.incidents.lifecycle import Policy
 from streams import settings_clients as clients
 from streams import settings_file
@@ -240,6 +241,7 @@ class Settings(Section, frozen=True):
     snapshots: Snapshots = Snapshots()
     engine: Engine = msgspec.field(default_factory=Engine)
     detect: DetectConfig = DetectConfig()
+    services: ServicesConfig = ServicesConfig()
     http: Http = Http()
     logging: Logging = Logging()
 
@@ -279,7 +281,7 @@ class Settings(Section, frozen=True):
         e = self.engine
         return EngineConfig(
             tenant=self.tenant, identity_key=self.identity_key, policy=e.policy, weights=e.weights, detect=self.detect,
-            drain=e.drain,
+            services=self.services, drain=e.drain,
         )  # fmt: skip
 
     def consumer_properties(self, group: str) -> dict[str, str]:

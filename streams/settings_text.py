@@ -84,8 +84,10 @@ def _plain(value: Any, wanted: Any) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_plain(item, type(item)) for item in value]
-    if isinstance(value, Mapping):
+    if isinstance(value, settings_clients.Properties):
         return settings_clients.redacted(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     return value
 
 

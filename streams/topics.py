@@ -163,7 +163,7 @@ def _public(settings: Settings) -> Iterator[Topic]:
     yield public("incident-events", "incident id", "every version of every incident", retention.public)
     yield public("anomalies", "anomaly id", "every version of every anomaly", retention.anomalies)
     yield public("notices", "environment", "what is wrong with the telemetry itself", retention.public)
-    yield public("topology", "edge", "who calls whom; not written by this release", None, ())
+    yield public("topology", "topology id", "services and who calls whom, how they are and how they were", None)
     yield public("templates", "template id", "templates of log lines; not written by this release", None, ())
     yield Topic(
         settings.topic("commands"), "public", "incident id", number, "what people answer; not read by this release",

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from aiops import warm
+from aiops.engine import Engine, Step
 from aiops.recording import Recording
+from aiops.replay import drive
 from aiops.simulate import Simulation, write
-from tests.replaying import driven, in_order, last_incidents, replayed
+from tests.replaying import in_order, last_incidents, last_topology, replayed
 
 HERE = Path(__file__).parent
 
@@ -64,10 +66,11 @@ def skewed_hour(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 @pytest.fixture(scope="session")
 def skewed_incidents(skewed_hour: Recording) -> bytes:
-    """The last incidents of the hour."""
+    """The last incidents of the hour, then its topology."""
     sources, order = in_order(skewed_hour)
     incidents = replayed(sources, order, 64, ticks=True)
-    assert incidents.count(b"\n") >= 2, "there must be incidents to compare"
+    assert incidents.count(b'\n{"schema_version":"1.0","incident_id":') >= 1, "there must be incidents to compare"
+    assert b"topology_id" in incidents
     return incidents
 
 
@@ -80,9 +83,21 @@ def faulty_hour(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 
 @pytest.fixture(scope="session")
-def faulty_incidents(faulty_hour: Recording) -> bytes:
+def faulty_steps(faulty_hour: Recording) -> list[Step]:
+    """What a replay of the hour makes."""
+    return [at.step for at in drive(Engine(faulty_hour.sources), faulty_hour.messages())]
+
+
+@pytest.fixture(scope="session")
+def faulty_topology(faulty_steps: list[Step]) -> bytes:
+    """The topology at the end of the hour."""
+    return last_topology(record for step in faulty_steps for record in step.topology)
+
+
+@pytest.fixture(scope="session")
+def faulty_incidents(faulty_steps: list[Step]) -> bytes:
     """The last incidents of the hour."""
-    incidents = last_incidents(driven(faulty_hour.sources, faulty_hour.messages()))
+    incidents = last_incidents(incident for step in faulty_steps for incident in step.incidents)
     assert incidents, "the hour opens no incident: nothing would be compared"
     return incidents
 

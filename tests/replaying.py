@@ -1,6 +1,6 @@
 """A recording driven through the engine in different ways, for the tests that say the incidents must not care.
 
-``python -m tests.replaying FOLDER`` prints the digest of the last incidents, for comparison with another process.
+``python -m tests.replaying FOLDER`` prints the digest of what comes out of it, for comparison with another process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from aiops.ingest.stage import Ingest, Message
 from aiops.recording import Recording, Sourced
 from aiops.records import Incident, encode
 from aiops.replay import drive
+from aiops.topology import Topology
 from aiops.traces.assemble import Assemble
 
 Order = list[tuple[str, Message]]
@@ -26,6 +27,12 @@ Order = list[tuple[str, Message]]
 def last_incidents(incidents: Iterable[Incident]) -> bytes:
     """The last version of each incident, sorted by id, as ``aiops replay --final`` writes them."""
     last = {incident.incident_id: incident for incident in incidents}
+    return b"".join(encode(last[key]) + b"\n" for key in sorted(last))
+
+
+def last_topology(records: Iterable[Topology]) -> bytes:
+    """The last version of each service and edge, sorted by id."""
+    last = {record.topology_id: record for record in records}
     return b"".join(encode(last[key]) + b"\n" for key in sorted(last))
 
 
@@ -53,19 +60,23 @@ def spread(recording: Recording, n: int, seed: int) -> tuple[dict[str, str], Ord
 
 
 def replayed(sources: dict[str, str], order: Order, batch: int, restart_every: int = 0, ticks: bool = False) -> bytes:
-    """The last incidents of messages taken in by `batch` at a time; every so many steps, every stage is restarted."""
-    engine, incidents = Engine(sources), list[Incident]()
+    """The last incidents of messages taken in by `batch` at a time, then the topology.
+
+    Every `restart_every` steps, every stage is restarted.
+    """
+    engine, steps = Engine(sources), list[Step]()
     taken: dict[str, list[Message]] = {source: [] for source in sources}
     for number, (together, last) in enumerate(batches(order, batch), 1):
         for source, messages in together.items():
             taken[source].extend(messages)
-            incidents += engine.process(source, messages).incidents
+            steps.append(engine.process(source, messages))
         if ticks:
-            incidents += engine.idle(last).incidents
+            steps.append(engine.idle(last))
         if restart_every and number % restart_every == 0:
-            incidents += restarted(engine, taken).incidents
-    incidents += engine.end(max(message.arrival for _, message in order)).incidents
-    return last_incidents(incidents)
+            steps.append(restarted(engine, taken))
+    steps.append(engine.end(max(message.arrival for _, message in order)))
+    incidents, topology = (i for s in steps for i in s.incidents), (t for s in steps for t in s.topology)
+    return last_incidents(incidents) + last_topology(topology)
 
 
 def restarted(engine: Engine, taken: dict[str, list[Message]]) -> Step:

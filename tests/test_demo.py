@@ -50,7 +50,8 @@ def incident(**fields):
         "updated_at": "2025-03-03T08:02:30.000Z",
         "services": ("cart", "shipping"),
         "causes": (cause, other),
-        "impact": Impact(services=("web",), blast_radius=1, requests_affected_ratio=0.12),
+        "impact": Impact(services=("ads", "web"), blast_radius=2, requests_affected_ratio=0.12, felt=("web",)),
+        "severity_reason": "12.0 % of the requests that can reach it fail",
         "changes": (RelatedChange(change_id="c", summary="Release 1.2", reason="1 min before the onset", score=1.0),),
         "engine_version": "0",
         "config_hash": "0",
@@ -121,7 +122,9 @@ def test_explained_says_cause_evidence_caveat_second_change_and_impact():
         "! only one witness",
         "2. cart (network, confidence 0.20)  cart is slow to reach",
         "Release 1.2: 1 min before the onset",
-        "felt by     web (blast radius 1, 12.0% of requests affected)",
+        "felt by     web (blast radius 2, 12.0% of requests affected)",
+        "perhaps by  ads",
+        "severity    high: 12.0 % of the requests that can reach it fail",
     ):
         assert words in text
 

@@ -42,6 +42,7 @@ from aiops.records import (
     encode,
     rfc3339,
 )
+from aiops.topology import Topology, TopologySpan, decode_topology
 
 AT = rfc3339(1_700_000_000_000_000_000)
 LATER = rfc3339(1_700_000_042_000_000_001)
@@ -107,7 +108,7 @@ INCIDENT = Incident(
     counts=Counts(anomalies=37, suppressed=160, signals=12),
     members=(Member(anomaly_id="b5", service="checkout", signal="error ratio", state="open", onset=AT, score=6.1),),
     changes=(RelatedChange(change_id="deploy-1", summary="v2", reason="most_recent", score=0.9),),
-    similar_incidents=(SimilarIncident(incident_id="d", score=0.8, resolution="rolled back"),),
+    similar_incidents=(SimilarIncident(incident_id="d", score=0.8, resolution="rolled back", resolved_at=AT),),
     suppressed_by=(Suppression(by="maintenance", reason="planned"),),
     links=(Link(href="https://example.org", text="runbook"),),
     models={"metric": "robust@3"},
@@ -127,6 +128,11 @@ NOTICE = Notice(
     text="no spans",
 )
 COMMAND = Command(command="merge", incident_id="c", author="ann", time=AT, arguments={"into": "d"})
+TOPOLOGY = Topology(
+    topology_id="e", version=9, tenant="default", environment="production", kind="edge", caller="checkout", callee="payment",
+    state="present", calls_per_minute=12.5, since=LATER, first_seen=AT, last_seen=LATER, updated_at=LATER, reason="rate",
+    earlier=(TopologySpan(since=AT, state="present", calls_per_minute=3.0, error_ratio=0.01),),
+)  # fmt: skip
 
 DECODERS = [
     (ANOMALY, decode_anomaly),
@@ -134,8 +140,9 @@ DECODERS = [
     (CHANGE, decode_change),
     (NOTICE, decode_notice),
     (COMMAND, decode_command),
+    (TOPOLOGY, decode_topology),
 ]
-NAMES = ["anomaly", "incident", "change", "notice", "command"]
+NAMES = ["anomaly", "incident", "change", "notice", "command", "topology"]
 EACH = pytest.mark.parametrize(("record", "decode"), DECODERS, ids=NAMES)
 RECORD = pytest.mark.parametrize("record", [record for record, _ in DECODERS], ids=NAMES)
 

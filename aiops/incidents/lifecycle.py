@@ -72,7 +72,11 @@ class Case:
     detail: tuple[Any, ...] = ()
     said_at: int = -1
     severity: str = "medium"
-    affected: float = -1.0  # share of requests that failed at the entries, -1 = not known
+    severity_reason: str = ""
+    affected: float = -1.0  # share of requests that failed because of it in its worst minute, -1 = not known
+    felt: list[str] = field(default_factory=list)  # callers of the first cause with evidence of their own
+    similar: list[Any] = field(default_factory=list)  # what looked alike, as plain values
+    matched: int = 0  # when that was looked for last: 1 at its opening, 2 when its causes were settled or it closed
 
     @property
     def present(self) -> set[int]:

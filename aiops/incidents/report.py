@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
+import msgspec
+
 from aiops.causes.rank import DOWN, EDGE, NET, TERM_NAMES, Ranked, confidence
 from aiops.findings import ERRORS, HEARTBEAT, LOG, LOSS, LOST, METRIC, NOVEL, OWN, RESOURCE
 from aiops.incidents.environment import Environment
+from aiops.incidents.impact import upstream
 from aiops.incidents.lifecycle import Case
 from aiops.records import (
     Cause,
@@ -23,6 +26,7 @@ from aiops.records import (
     Member,
     Reason,
     RelatedChange,
+    SimilarIncident,
     rfc3339,
     unix_ns,
 )
@@ -52,7 +56,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
     unsure = not causes or causes[0].score < LEAST_SCORE or causes[0].confidence < LEAST_CONFIDENCE
     members = sorted(case.members.values(), key=lambda a: (-a.score, a.anomaly_id))
     symptom = _first_symptom(case, environment)
-    affected = sorted(names[s] for s in _upstream(case, environment))
+    affected = sorted(names[s] for s in upstream(case, environment))
     title = _title(environment, case.services, causes, unsure)
     resolved = case.closed if case.closed >= 0 else None
     return Incident(
@@ -64,7 +68,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         state="resolved" if resolved is not None else "open",
         severity=case.severity,  # type: ignore[arg-type]
         title=title,
-        summary=_summary(causes, unsure, symptom, affected),
+        summary=_summary(causes, unsure, symptom, case.felt, affected),
         opened_at=rfc3339(case.opened),
         onset_at=rfc3339(case.onset),
         updated_at=rfc3339(now),
@@ -82,6 +86,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
             services=tuple(affected),
             blast_radius=len(affected),
             requests_affected_ratio=round(min(1.0, case.affected), 4) if case.affected >= 0 else None,
+            felt=tuple(case.felt),
         ),
         correlation=Correlation(reasons=_reasons(case, environment)),
         counts=Counts(
@@ -97,9 +102,11 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         members_truncated=max(0, len(members) - MEMBERS) + case.more_members,
         exemplars=Exemplars(logs=tuple(line for m in members for line in m.exemplars.logs if line)[:5]),
         changes=_related(case, environment, changes),
+        similar_incidents=msgspec.convert(case.similar, tuple[SimilarIncident, ...]),
         models=dict(sorted({m.detector: m.detector_version for m in case.members.values()}.items())),
         engine_version=about[0],
         config_hash=about[1],
+        severity_reason=case.severity_reason,
     )
 
 
@@ -165,7 +172,9 @@ def _title(environment: Environment, services: set[int], causes: tuple[Cause, ..
     return title if len(title) <= 240 else title[:237] + "..."
 
 
-def _summary(causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | None, affected: list[str]) -> str:
+def _summary(
+    causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | None, felt: list[str], affected: list[str]
+) -> str:
     parts = []
     if symptom is not None:
         parts.append(f"First symptom: {symptom.service}, {symptom.signal}, at {symptom.at}.")
@@ -174,7 +183,11 @@ def _summary(causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | No
         parts.append(f"{word} {causes[0].summary} (confidence {causes[0].confidence:.2f}).")
     if len(causes) > 1:
         parts.append(f"Next: {causes[1].service} ({causes[1].kind}, {causes[1].confidence:.2f}).")
-    parts.append(f"Callers that may feel it: {', '.join(affected) if affected else 'none known'}.")
+    if felt:
+        parts.append(f"Callers that feel it: {', '.join(felt)}.")
+    others = [name for name in affected if name not in felt]
+    if others or not felt:
+        parts.append(f"Callers that may feel it: {', '.join(others) or 'none known'}.")
     return " ".join(parts)
 
 
@@ -188,16 +201,6 @@ def _first_symptom(case: Case, environment: Environment) -> FirstSymptom | None:
     s = min(active, key=lambda k: (case.first[k], environment.services[k]))
     term = max(range(case.peak.shape[1]), key=lambda k: (case.peak[s, k], -k))
     return FirstSymptom(service=environment.services[s], signal=TERM_NAMES[term], at=rfc3339(int(case.first[s])))
-
-
-def _upstream(case: Case, environment: Environment) -> set[int]:
-    """Services that call into the first cause, directly or not."""
-    start = {case.causes[0].service} if case.causes else set(case.services)
-    reached, frontier = set(start), set(start)
-    while frontier:
-        frontier = {c for s in frontier for c in environment.callers.get(s, ())} - reached
-        reached |= frontier
-    return reached - start
 
 
 def _reasons(case: Case, environment: Environment) -> tuple[Reason, ...]:

@@ -13,11 +13,15 @@ import numpy as np
 
 from aiops import __version__, state
 from aiops.causes.rank import Weights, rank
-from aiops.findings import ERRORS, HEARTBEAT, LOSS, NOVEL, Findings, merged
-from aiops.incidents.environment import ACTIVE, STRONG, Environment
+from aiops.findings import Findings, merged
+from aiops.incidents import impact
+from aiops.incidents.criticality import Criticalities, ServicesConfig
+from aiops.incidents.environment import Environment
 from aiops.incidents.gaps import Gaps
 from aiops.incidents.lifecycle import Case, Lifecycle, Policy
 from aiops.incidents.report import incident
+from aiops.incidents.similar import Memory, past_of
+from aiops.incidents.topology import TopologyTracker
 from aiops.records import (
     Anomaly,
     Change,
@@ -32,22 +36,24 @@ from aiops.records import (
     unix_ns,
 )
 from aiops.signals import LATENESS, SECOND, WINDOW, Clocks, due
+from aiops.topology import Topology
 
 CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the onset at most
 CHANGE_AFTER = 60 * SECOND  # or so long after: clocks and windows are not exact
 MAX_CHANGES = 1_000  # kept of an environment
 MAX_MEMBERS = 500  # kept of a case; the rest is counted
 UPDATE_EVERY = 60 * SECOND
-CRITICAL, HIGH = 0.2, 0.05  # share of failing requests at the entries
 RECENT = 300 * SECOND  # closed anomalies that a new case may still claim
 
 
 @dataclass(slots=True)
 class Output:
-    """What a step of respond publishes."""
+    """What a step of respond publishes; ``forgotten`` are ids of the topology that nothing will be said of any more."""
 
     incidents: list[Incident] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    topology: list[Topology] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
 
 class StepFailedError(RuntimeError):
@@ -74,10 +80,12 @@ class Respond:
         weights: Weights | None = None,
         config_hash: str = "",
         tenant: str = "default",
+        services: ServicesConfig | None = None,
     ) -> None:
         self.clocks = Clocks(sources)
         self.tenant = tenant  # of changes, which do not name one
         self.policy, self.weights = policy or Policy(), weights or Weights()
+        self.criticality = Criticalities(services)
         self.about = (__version__, config_hash)
         self.late = 0  # findings of a source that was let go, or repeats
         self._done = -1
@@ -140,6 +148,11 @@ class Respond:
             "closed_incidents": sum(len(s.lifecycle.closed) for s in states),
             "anomalies": sum(len(s.anomalies) for s in states), "changes": sum(len(s.changes) for s in states),
             "waiting_windows": len(self._findings), "waiting_changes": len(self._changes),
+            "remembered_incidents": sum(len(s.memory) for s in states),
+            "remembered_evicted_total": sum(s.memory.evicted for s in states),
+            "topology_rows": sum(len(s.topology) for s in states),
+            "topology_evicted_total": sum(s.topology.evicted for s in states),
+            "topology_refused_total": sum(s.topology.refused for s in states),
             "evicted_services_total": sum(s.environment.evicted for s in states), "late_findings_total": self.late,
         }  # fmt: skip
         return {f"respond_{name}": float(n) for name, n in sizes.items()}
@@ -192,6 +205,8 @@ class _State:
         self.environment = Environment(tenant, name)
         self.lifecycle = Lifecycle(policy)
         self.gaps = Gaps(tenant, name)
+        self.topology = TopologyTracker(tenant, name)
+        self.memory = Memory()
         self.changes: list[Change] = []
         self.anomalies: dict[str, Anomaly] = {}  # open ones, and those closed of late
         self.claimed: dict[str, str] = {}  # anomaly id -> incident id
@@ -200,6 +215,9 @@ class _State:
         now, environment = found.time, self.environment
         out.notices.extend(self.gaps.advance(now, found.totals))
         environment.update(found)
+        records, forgotten = self.topology.advance(found)
+        out.topology.extend(records)
+        out.forgotten.extend(forgotten)
         for anomaly in found.anomalies:
             self.anomalies[anomaly.anomaly_id] = anomaly
         closed, going, opened = self.lifecycle.advance(now, environment)
@@ -210,17 +228,24 @@ class _State:
                 opened.remove(case)
                 continue
             self._name(case)
+        impact.share_out(self.lifecycle.open, environment)
+        ended = []
         for case in sorted(closed + going + opened, key=lambda c: (c.opened, c.incident_id)):
             self._members(case)
             if not case.settled:
                 self._rank(case, respond.weights)
-            self._impact(case)
+            impact.assess(case, self.lifecycle.open, environment, respond.criticality)
+            self.memory.recall(case, environment, self._relevant(case))
             if self._news(now, case):
                 case.version += 1
                 case.said_at = now
                 if case.closed >= 0:
                     case.episodes[-1][1] = case.closed
                 out.incidents.append(incident(case, environment, self._relevant(case), now, respond.about))
+                if case.closed >= 0:
+                    ended.append(past_of(case, out.incidents[-1].title, environment, self._relevant(case)))
+        for past in ended:
+            self.memory.remember(past)
         self._forget(now)
 
     def _rank(self, case: Case, weights: Weights) -> None:
@@ -275,26 +300,6 @@ class _State:
             if owner == case.incident_id and (key in case.members or len(case.members) < MAX_MEMBERS):
                 case.members[key] = anomaly
 
-    def _impact(self, case: Case) -> None:
-        """Severity, from what users feel: the share of requests that fail where requests enter the system."""
-        environment = self.environment
-        entries = [
-            s for s in range(len(environment.visits)) if environment.visits[s] > 0 and not environment.callers.get(s)
-        ]
-        total = sum(float(environment.visits[s]) for s in entries)
-        if total > 0:
-            case.affected = max(case.affected, sum(float(environment.failed[s]) for s in entries) / total)
-        peaks = case.peak[sorted(case.services)]
-        failing = peaks[:, [LOSS, NOVEL, ERRORS]].max(1)
-        if case.affected >= CRITICAL and failing.max() >= STRONG:
-            case.severity = "critical"
-        elif case.affected >= HIGH or failing.max() >= STRONG:
-            case.severity = "high"
-        elif failing.max() >= ACTIVE or len(case.services) > 1 or peaks[:, HEARTBEAT].max() > 0:
-            case.severity = "medium"
-        else:
-            case.severity = "low"
-
     def _news(self, now: int, case: Case) -> bool:
         """Is there something to publish?"""
         causes = tuple((c.service, c.kind) for c in case.causes[:5])
@@ -317,7 +322,7 @@ class _State:
         return {
             "environment": self.environment.state(), "lifecycle": self.lifecycle.state(), "gaps": self.gaps.state(),
             "changes": [encode(c) for c in self.changes], "anomalies": [encode(a) for a in self.anomalies.values()],
-            "claimed": self.claimed,
+            "claimed": self.claimed, "topology": self.topology.state(), "memory": self.memory.state(),
         }  # fmt: skip
 
     @classmethod
@@ -331,4 +336,6 @@ class _State:
         anomalies = [decode_anomaly(a) for a in value["anomalies"]]
         out.anomalies = {a.anomaly_id: a for a in anomalies}
         out.claimed = value["claimed"]
+        out.topology.restore(value["topology"])
+        out.memory.restore(value["memory"])
         return out

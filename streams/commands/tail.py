@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from aiops.errors import UserError
 from aiops.records import Anomaly, Incident, Notice, rfc3339
 from aiops.replay import findings_json
+from aiops.topology import Topology
+from aiops.topology_text import plain
 from streams import clients_common
-from streams.client import Anomalies, Event, Incidents, Notices, Reader
+from streams.client import Anomalies, Event, Incidents, Notices, Reader, Topologies
 from streams.codec import CodecError, Findings, decode_findings
 from streams.records import FINDINGS
 
@@ -25,7 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     clients_common.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line, as it stands in the topic")
     parser.add_argument(
-        "--final", action="store_true", help="only the last version of each incident or anomaly until now, sorted by id"
+        "--final",
+        action="store_true",
+        help="only the last version of each incident, anomaly or topology until now, by id",
     )
     parser.add_argument("--from-beginning", action="store_true", help="from the oldest record on (default: new ones)")
     parser.add_argument("--prefix", help="of the topics (default: that of the configuration, or aiops)")
@@ -35,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Write what comes to stdout; returns the exit status."""
     kind = _KINDS[args.what]
     if args.final and not kind.versions:
-        raise UserError(f"--final is for what has versions, incidents and anomalies: {args.what} have none")
+        raise UserError(f"--final is for what has versions, incidents, anomalies and topology: {args.what} have none")
     if args.final and args.from_beginning:
         raise UserError("--final reads from the beginning and ends: leave out --from-beginning")
     settings = clients_common.settings_of(args)
@@ -89,20 +93,29 @@ def incident_line(incident: Incident, transition: str = "") -> str:
     services = _few(incident.services)
     where = f"{services} in {incident.environment}" if services else incident.environment
     about = f"{incident.severity.upper()} {what}: {where}: {incident.title}; {cause}"
-    return _plain(f"{_time(incident.updated_at)}  {about}  [{incident.incident_id} v{incident.version}]")
+    return plain(f"{_time(incident.updated_at)}  {about}  [{incident.incident_id} v{incident.version}]")
 
 
 def anomaly_line(anomaly: Anomaly) -> str:
     """An anomaly in a line."""
     where = f"{anomaly.service} in {anomaly.environment}"
     about = f"{anomaly.state}: {where}: {anomaly.signal}: {anomaly.statement}; score {anomaly.score:.1f}"
-    return _plain(f"{_time(anomaly.window.end)}  {about}  [{anomaly.anomaly_id} v{anomaly.version}]")
+    return plain(f"{_time(anomaly.window.end)}  {about}  [{anomaly.anomaly_id} v{anomaly.version}]")
 
 
 def notice_line(notice: Notice) -> str:
     """A notice in a line."""
     state = f"over since {_time(notice.until)}" if notice.until else "lasts"
-    return _plain(f"{_time(notice.since)}  {notice.kind} in {notice.environment}, {state}: {notice.text}")
+    return plain(f"{_time(notice.since)}  {notice.kind} in {notice.environment}, {state}: {notice.text}")
+
+
+def topology_line(record: Topology) -> str:
+    """A service or an edge in a line."""
+    what = record.service if record.kind == "service" else f"{record.caller} -> {record.callee}"
+    rate = "" if record.calls_per_minute is None else f", {record.calls_per_minute:g} a minute"
+    errors = f", {100 * record.error_ratio:.1f} % of them fail" if record.error_ratio else ""
+    about = f"{record.reason}: {record.kind} {what} in {record.environment}{rate}{errors}; last seen {_time(record.last_seen)}"
+    return plain(f"{_time(record.updated_at)}  {about}  [{record.topology_id}]")
 
 
 def findings_line(found: Findings) -> str:
@@ -110,7 +123,7 @@ def findings_line(found: Findings) -> str:
     changed = _few([f"{a.service} {a.signal} ({a.state})" for a in found.anomalies])
     looked = f"{len(found.services)} services, {len(found.edges)} edges, {sum(found.totals.values())} items"
     about = f"{found.environment}: {looked}; {f'anomalies: {changed}' if changed else 'no anomaly changed'}"
-    return _plain(f"{_time(rfc3339(found.time))}  {about}")
+    return plain(f"{_time(rfc3339(found.time))}  {about}")
 
 
 def _few(names: Iterable[str]) -> str:
@@ -121,11 +134,6 @@ def _few(names: Iterable[str]) -> str:
 
 def _time(text: str) -> str:
     return f"{text[:10]} {text[11:19]}"
-
-
-def _plain(text: str) -> str:
-    """Telemetry is no terminal's control sequence, and a record is one line."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 # ---- what is followed --------------------------------------------------------------------------------------------------
@@ -145,7 +153,7 @@ class _Kind(NamedTuple):
 def _words(line: Callable[..., str]) -> Callable[[Event[Any]], bytes | None]:
     def words(event: Event[Any]) -> bytes | None:
         if event.tombstone:
-            return _plain(f"forgotten  [{(event.key or b'').decode('utf-8', 'replace')}]").encode()
+            return plain(f"forgotten  [{(event.key or b'').decode('utf-8', 'replace')}]").encode()
         return line(event.record).encode()
 
     return words
@@ -173,6 +181,7 @@ def _findings(shown: Callable[[Findings], bytes]) -> Callable[[Event[Any]], byte
 _KINDS = {
     "incidents": _Kind(Incidents, _incident, _value, versions=True),
     "anomalies": _Kind(Anomalies, _words(anomaly_line), _value, versions=True),
+    "topology": _Kind(Topologies, _words(topology_line), _value, versions=True),
     "notices": _Kind(Notices, _words(notice_line), _value),
     "findings": _Kind(_Records, _findings(lambda found: findings_line(found).encode()), _findings(findings_json)),
 }

@@ -1,4 +1,4 @@
-"""A partition of the findings topic -> incidents, anomalies and notices, for the public topics."""
+"""A partition of the findings topic -> incidents, anomalies, notices and the topology, for the public topics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from aiops.config import EngineConfig
 from aiops.incidents.stage import Output, Respond
 from aiops.records import Anomaly, Incident, RecordError, decode_change, encode
 from aiops.signals import Clocks
+from aiops.topology import Topology
 from streams import codec
 from streams.layout import Layout
 from streams.records import CHANGE, FINDINGS, Out, Record, Refused
@@ -24,7 +25,7 @@ class RespondTask(LogTask):
         config = config or EngineConfig()
         weights: Weights = config.weights
         self.aside: set[tuple[int, str, str]] = set()  # (time, tenant, environment) of findings that are passed over
-        self.stage = Respond(None, config.policy, weights, config.digest(), layout.tenant)
+        self.stage = Respond(None, config.policy, weights, config.digest(), layout.tenant, config.services)
 
     @property
     def clocks(self) -> Clocks:
@@ -69,6 +70,10 @@ class RespondTask(LogTask):
         out: list[Out] = []
         for incident in done.incidents:
             out += self._incident(incident)
+        out += [self._topology(record) for record in done.topology]
+        # Nothing will be said of these any more: compaction may forget them.
+        topic = self.layout.topic("topology")
+        out += [Out(topic, None, None, [], name.encode()) for name in done.forgotten]
         return out + [self.notice(encode(notice)) for notice in done.notices]
 
     def _incident(self, incident: Incident) -> list[Out]:
@@ -90,6 +95,10 @@ class RespondTask(LogTask):
     def _anomaly(self, anomaly: Anomaly) -> Out:
         headers = [("content-type", b"application/json"), ("version", b"%d" % anomaly.version)]
         return Out(self.layout.topic("anomalies"), None, encode(anomaly), headers, anomaly.anomaly_id.encode())
+
+    def _topology(self, record: Topology) -> Out:
+        headers = [("content-type", b"application/json"), ("version", b"%d" % record.version)]
+        return Out(self.layout.topic("topology"), None, encode(record), headers, record.topology_id.encode())
 
     def stage_snapshot(self) -> bytes:
         """State of the stage."""

@@ -326,9 +326,11 @@ def test_a_restart_after_every_window_changes_no_byte():
         assert restarted.respond.snapshot() == snapshot
     assert restarted.bytes() == plain.bytes()
     assert restarted.notices == plain.notices
+    assert restarted.topology == plain.topology
     assert len(plain.latest) >= 2
     assert max(i.episode for i in plain.latest.values()) >= 2
     assert plain.notices
+    assert plain.topology
 
 
 def test_findings_handed_over_together_give_what_they_give_one_by_one():

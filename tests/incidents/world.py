@@ -28,6 +28,9 @@ def findings(
     tenant: str = "default",
     services: list[str] | None = None,
     totals: dict[str, int] | None = None,
+    visits: dict[str, float] | None = None,
+    failed: dict[str, float] | None = None,
+    calls: dict[tuple[str, str], float] | None = None,
 ) -> Findings:
     names = services or SERVICES
     table = np.array([[terms.get(s, {}).get(t, 0.0) for t in TERMS] for s in names])
@@ -36,9 +39,10 @@ def findings(
         (s, t): Note(f"{t} of {s} is {value}", "trace") for s, of in terms.items() for t, value in of.items()
     }
     return Findings(
-        tenant, environment, time, list(names), table, np.full(len(names), 30.0), np.zeros(len(names)),
+        tenant, environment, time, list(names), table,
+        np.array([(visits or {}).get(s, 30.0) for s in names]), np.array([(failed or {}).get(s, 0.0) for s in names]),
         list(EDGES), of_edges,
-        np.full(len(EDGES), 20.0), notes, anomalies or [], TOTALS if totals is None else totals,
+        np.array([(calls or {}).get(e, 20.0) for e in EDGES]), notes, anomalies or [], TOTALS if totals is None else totals,
     )  # fmt: skip
 
 
@@ -68,6 +72,7 @@ class World:
         self.now = T
         self.said: list[Incident] = []
         self.notices: list[Any] = []
+        self.topology: list[Any] = []
 
     def window(self, terms: Terms | None = None, **more: Any) -> list[Incident]:
         """Ten seconds in which these terms are evident."""
@@ -76,6 +81,7 @@ class World:
         out = self.respond.advance(DETECT, due(self.now - WINDOW))
         self.said += out.incidents
         self.notices += out.notices
+        self.topology += out.topology
         return out.incidents
 
     def last_for(self, seconds: float, terms: Terms | None = None, **more: Any) -> list[Incident]:

@@ -7,15 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 
 from aiops.recording import Recording
-from streams.client import Incidents
+from streams.client import Incidents, Topologies
 from streams.local_kafka import LocalKafka
-from tests.replaying import driven, last_incidents
+from tests.replaying import driven, last_incidents, last_topology
 from tests.streams.log import SIGNALS
 
 ROLES = ("ingest", "assemble", "detect", "respond")
@@ -132,10 +133,14 @@ class Deployment:
         with Incidents(self.kafka, topic=f"{self.prefix}.incidents") as reader:
             return last_incidents(reader.snapshot().values())
 
-    def until_equal(self, expected: bytes, seconds: float) -> bytes:
-        """The last incidents, as soon as they are those expected, or when time is up."""
-        end = time.monotonic() + seconds
-        while (found := self.incidents()) != expected and time.monotonic() < end:
+    def topology(self) -> bytes:
+        with Topologies(self.kafka, topic=f"{self.prefix}.topology") as reader:
+            return last_topology(reader.snapshot().values())
+
+    def until_equal(self, expected: bytes, seconds: float, look: Callable[[], bytes] | None = None) -> bytes:
+        """The last incidents, or what `look` finds, as soon as they are those expected, or when time is up."""
+        end, look = time.monotonic() + seconds, look or self.incidents
+        while (found := look()) != expected and time.monotonic() < end:
             self.watch(2.0)
         return found
 

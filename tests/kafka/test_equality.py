@@ -1,6 +1,8 @@
-"""Incidents on a real broker are those of the embedded engine, byte for byte, also when processes die."""
+"""Incidents and the topology on a real broker are those of the embedded engine, byte for byte, also when processes die."""
 
 from __future__ import annotations
+
+import subprocess
 
 import pytest
 
@@ -9,10 +11,15 @@ from tests.kafka.deployment import ROLES, Deployment, torment
 pytestmark = pytest.mark.timeout(400)
 
 
-def test_one_process_of_each_role(kafka, prefix, tmp_path, faulty_hour, faulty_incidents):
+def test_one_process_of_each_role(kafka, prefix, tmp_path, faulty_hour, faulty_incidents, faulty_topology):
     with Deployment(kafka.client(), prefix, tmp_path, dict.fromkeys(ROLES, 1)) as d:
         assert d.produce(faulty_hour.folder).wait() == 0
         assert d.until_equal(faulty_incidents, 120) == faulty_incidents, d.logs()
+        assert d.until_equal(faulty_topology, 60, d.topology) == faulty_topology, d.logs()
+        exporting = d.aiops("topology", "export", "--format", "mermaid", stdout=subprocess.PIPE)
+        drawn, _ = exporting.communicate()
+        assert exporting.returncode == 0
+        assert drawn.count(b"-->") == faulty_topology.count(b'"kind":"edge"')
         assert d.ended == []
 
 

@@ -31,7 +31,7 @@ from streams.records import clock_record, headers_of
 from tests.kafka.topics import SIGNALS, WAIT, Cluster, incidents_sent, records_of, versions
 from tests.kafka.waiting import until
 from tests.replaying import driven, last_incidents
-from tests.test_records import ANOMALY, INCIDENT, NOTICE
+from tests.test_records import ANOMALY, INCIDENT, NOTICE, TOPOLOGY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -314,6 +314,20 @@ def test_anomalies_and_notices_are_shown_and_what_does_not_decode_is_named(clust
     assert err == ""
 
 
+def test_the_topology_is_a_line_a_service_or_edge(cluster, capfd):
+    topic = cluster.create("aiops.topology")
+    older = msgspec.structs.replace(TOPOLOGY, version=1, calls_per_minute=3.0)
+    cluster.send(topic, (b"e", encode(TOPOLOGY), []), (b"e", encode(older), []), (b"f", None, []))
+    status, out, _ = command(capfd, "tail", "topology", "--final", "--config", cluster.configuration())
+    assert status == 0
+    assert out.count("\n") == 1
+    assert "rate: edge checkout -> payment in production, 12.5 a minute; last seen" in out
+    (_, _, gone), _ = first_lines(cluster, "topology", 3)
+    assert gone == b"forgotten  [f]\n"
+    status, out, _ = command(capfd, "topology", "export", "--config", cluster.configuration())
+    assert (status, json.loads(out)["edges"][0]["calls_per_minute"]) == (0, 12.5)
+
+
 def test_findings_are_shown_among_the_clocks_of_their_topic(cluster):
     found = Findings(
         "default", "prod", 1740988800 * SECOND, ["cart", "pay"], np.zeros((2, len(TERMS))), np.ones(2), np.zeros(2),
@@ -334,7 +348,10 @@ def test_findings_are_shown_among_the_clocks_of_their_topic(cluster):
 def test_wrong_uses_of_tail_are_one_clear_line(cluster, capfd):
     configuration = cluster.configuration()
     for arguments, words in (
-        (("notices", "--final"), "--final is for what has versions, incidents and anomalies: notices have none"),
+        (
+            ("notices", "--final"),
+            "--final is for what has versions, incidents, anomalies and topology: notices have none",
+        ),
         (("incidents", "--final", "--from-beginning"), "leave out --from-beginning"),
         (("incidents", "--final"), f"topic '{cluster.prefix}aiops.incidents' does not exist"),
     ):

@@ -157,13 +157,17 @@ class Cluster:
             silent = 0 if worked else silent + 1
         return self.incidents()
 
+    def topology(self) -> bytes:
+        best = highest(self.log.public[self.layout.topic("topology")])
+        return b"".join(best[key] + b"\n" for key in sorted(best))
+
     def incidents(self) -> bytes:
         best = highest(self.log.public[self.layout.topic("incidents")])
         return b"".join(best[key] + b"\n" for key in sorted(best))
 
 
 def highest(sent: Iterable[Out]) -> dict[bytes, bytes]:
-    """The highest version of each incident; of two with one version, the later one."""
+    """The highest version of each id; of two with one version, the later one."""
     best: dict[bytes, tuple[int, bytes]] = {}
     for out in sent:
         version = int(dict(out.headers)["version"])

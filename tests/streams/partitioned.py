@@ -10,10 +10,11 @@ from aiops.incidents.stage import Output, Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.records import Incident, decode_change
 from aiops.signals import WindowRows
+from aiops.topology import Topology
 from aiops.traces.assemble import Assemble
 from streams import codec, routing
 from streams.chunks import Joiner, split
-from tests.replaying import Order, batches, last_incidents
+from tests.replaying import Order, batches, last_incidents, last_topology
 
 PART = 2_000  # bytes: so small that parts are common
 KEY = 0x5EED
@@ -37,6 +38,7 @@ class PartitionedEngine:
         digest = self.config.digest()
         self.respond = [Respond([*detects, *changes], config_hash=digest, tenant=tenant) for _ in range(findings)]
         self.incidents: list[Incident] = []
+        self.topology: list[Topology] = []
         self.sent: dict[str, int] = {}  # values of each kind that crossed a topic
         self._joiners = {name: Joiner() for name in detects}
         self._arrived = dict.fromkeys(sources, -1)
@@ -122,6 +124,7 @@ class PartitionedEngine:
 
     def _responded(self, out: Output) -> None:
         self.incidents.extend(out.incidents)
+        self.topology.extend(out.topology)
 
     def _count(self, kind: str) -> None:
         self.sent[kind] = self.sent.get(kind, 0) + 1
@@ -130,7 +133,7 @@ class PartitionedEngine:
 def partitioned(
     sources: dict[str, str], order: Order, batch: int, numbers: tuple[int, int, int], ticks: bool = True
 ) -> bytes:
-    """The last incidents, taken in as ``tests.replaying.replayed`` does; `numbers` of partitions."""
+    """The last incidents and the topology, taken in as ``tests.replaying.replayed`` does; `numbers` of partitions."""
     engine = PartitionedEngine(sources, *numbers)
     for together, last in batches(order, batch):
         for source, messages in together.items():
@@ -139,4 +142,4 @@ def partitioned(
             engine.idle(last)
     engine.end(max(message.arrival for _, message in order))
     assert all(engine.sent.get(kind, 0) for kind in ("rows", "parts", "findings")), engine.sent
-    return last_incidents(engine.incidents)
+    return last_incidents(engine.incidents) + last_topology(engine.topology)

@@ -16,16 +16,20 @@ WHOLE = (
     ("raw", "traces", "signals", "findings", "part"),
     [(1, 1, 1, 1, 900_000), pytest.param(4, 4, 4, 2, 900_000, marks=WHOLE), (2, 3, 5, 1, 700)],
 )
-def test_partitions_and_turns_change_no_byte(faulty_hour, faulty_incidents, raw, traces, signals, findings, part):
+def test_partitions_and_turns_change_no_byte(
+    faulty_hour, faulty_incidents, faulty_topology, raw, traces, signals, findings, part
+):
     layout = Layout(traces=traces, signals=signals, findings=findings, part=part)
     cluster = Cluster(layout, raw, seed=raw)
     cluster.produce(faulty_hour)
     assert cluster.run() == faulty_incidents
+    assert cluster.topology() == faulty_topology
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=WHOLE), pytest.param(3, marks=WHOLE)])
-def test_crashes_at_any_moment_change_no_byte(faulty_hour, faulty_incidents, seed):
+def test_crashes_at_any_moment_change_no_byte(faulty_hour, faulty_incidents, faulty_topology, seed):
     cluster = Cluster(Layout(traces=2, signals=2, findings=2, part=2_000), 2, seed)
     cluster.produce(faulty_hour)
     assert cluster.run(crashes=60) == faulty_incidents
+    assert cluster.topology() == faulty_topology
     assert cluster.crashes == 60

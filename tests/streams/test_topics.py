@@ -203,7 +203,7 @@ class TestRights:
         assert {operation for _, operation in worker} == {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
         assert not {(name, "WRITE") for name in "mlsc"} & worker
         assert {(name, "READ") for name in "mlsc"} <= worker
-        assert not {name for name, _ in worker} & {"p.commands", "p.topology"}
+        assert not {name for name, _ in worker} & {"p.commands"}
 
     def test_nobody_has_a_right_to_topics_that_the_table_does_not_name(self):
         names = set(by_name())
