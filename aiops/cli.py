@@ -75,7 +75,9 @@ def _failed(command: str, message: str) -> int:
 
 
 def _parser(modules: Sequence[Command], asked: Sequence[str]) -> _Parser:
-    parser = _Parser(prog="aiops", description="Turns logs, metrics, traces and changes into few, explained incidents.")
+    parser = _Parser(
+        prog="aiops", description="Turns logs, metrics, traces, changes and alerts into few, explained incidents."
+    )
     parser.add_argument("--version", action="version", version=f"aiops {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _demo_parser(commands.add_parser("demo", help="simulate a shop, break it, and print the incidents found"))
@@ -102,8 +104,8 @@ def _demo_parser(parser: argparse.ArgumentParser) -> None:
 
 def _replay_parser(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read DIR/{metrics,traces,logs}.jsonl[.gz] (OTLP/JSON, one export request a line) and DIR/changes.jsonl[.gz], "
-        "and write the incidents, one JSON object a line; a summary goes to stderr."
+        "Read DIR/{metrics,traces,logs}.jsonl[.gz] (OTLP/JSON, one export request a line) and "
+        "DIR/{changes,alerts,commands}.jsonl[.gz], and write the incidents, one JSON object a line; a summary goes to stderr."
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--out", default="-", metavar="FILE", help="incidents; - is stdout (default)")

@@ -6,7 +6,7 @@ The project's one JSON codec for what leaves and enters through public topics an
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from aiops.times import rfc3339, unix_ns
 
 SCHEMA_VERSION = "1.0"
+
+Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 
 
 class RecordError(ValueError):

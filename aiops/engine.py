@@ -14,8 +14,9 @@ from aiops.detect.stage import Detect
 from aiops.findings import Findings
 from aiops.incidents.stage import Output, Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
-from aiops.records import Anomaly, Incident, Notice, RecordError, decode_change
+from aiops.records import Anomaly, Incident, Notice, RecordError, decode_told
 from aiops.signals import SECOND
+from aiops.told import TOLD
 from aiops.topology import Topology
 from aiops.traces.assemble import Assemble, AssembleOutput
 
@@ -42,13 +43,13 @@ class Engine:
 
     Parameters
     ----------
-    sources : dict, name of a source -> 'metrics' | 'logs' | 'traces' | 'changes'
+    sources : dict, name of a source -> 'metrics' | 'logs' | 'traces' | 'changes' | 'alerts' | 'commands'
     """
 
     def __init__(self, sources: dict[str, str], config: EngineConfig | None = None) -> None:
         self.config = config or EngineConfig()
         self.signals = dict(sources)
-        telemetry = sorted(s for s, signal in sources.items() if signal != "changes")
+        telemetry = sorted(s for s, signal in sources.items() if signal not in TOLD)
         traced = [s for s in telemetry if sources[s] != "metrics"]
         windows = telemetry + ([TRACES] if traced else [])
         self.ingest = {
@@ -57,9 +58,9 @@ class Engine:
         }
         self.assemble = Assemble(TRACES, traced, self.config.tenant) if traced else None
         self.detect = Detect(windows, self.config.tenant, self.config.detect)
-        changes = sorted(s for s, signal in sources.items() if signal == "changes")
+        told = sorted(s for s, signal in sources.items() if signal in TOLD)
         self.respond = Respond(
-            [DETECT, *changes], self.config.policy, self.config.weights, self.config.digest(), self.config.tenant,
+            [DETECT, *told], self.config.policy, self.config.weights, self.config.digest(), self.config.tenant,
             self.config.services,
         )  # fmt: skip
         self._arrived = dict.fromkeys(sources, -1)  # arrival of the newest message of each source
@@ -98,8 +99,8 @@ class Engine:
         if not messages:
             return
         self._arrived[source] = max(self._arrived[source], messages[-1].arrival)
-        if self.signals[source] == "changes":
-            self._changes(source, messages, step)
+        if self.signals[source] in TOLD:
+            self._told(source, messages, step)
         else:
             self._ingested(source, self.ingest[source].process(messages), step)
 
@@ -107,7 +108,7 @@ class Engine:
         self._clock(source, arrival // TICK * TICK - IDLE_AFTER, step)
 
     def _clock(self, source: str, clock: int, step: Step) -> None:
-        if self.signals[source] == "changes":
+        if self.signals[source] in TOLD:
             self._responded(self.respond.advance(source, clock), step)
         else:
             self._ingested(source, self.ingest[source].advance(clock), step)
@@ -123,12 +124,15 @@ class Engine:
         return out | self.detect.gauges() | self.respond.gauges()
 
     # ---- from stage to stage --------------------------------------------------------------------------------------------
-    def _changes(self, source: str, messages: list[Message], step: Step) -> None:
+    def _told(self, source: str, messages: list[Message], step: Step) -> None:
+        signal = self.signals[source]
         for message in messages:
             try:
-                self.respond.change(source, message.offset, decode_change(message.value), message.arrival)
+                told = decode_told(signal, message.value)
             except RecordError as error:
                 step.refused.append((source, Refusal(message.offset, str(error))))
+            else:
+                self.respond.tell(source, message.offset, signal, told, message.arrival)
         # Not to the last arrival itself: the next message may have the same.
         self._responded(self.respond.advance(source, messages[-1].arrival - 1), step)
 
@@ -157,5 +161,6 @@ class Engine:
 
     def _responded(self, out: Output, step: Step) -> None:
         step.incidents.extend(out.incidents)
+        step.anomalies.extend(out.anomalies)
         step.notices.extend(out.notices)
         step.topology.extend(out.topology)

@@ -6,6 +6,7 @@ cannot be read has no times; whoever decodes it says why.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,8 @@ from typing import Any
 import msgspec
 import xxhash
 
-from aiops.records import RecordError, decode_change, unix_ns
+from aiops.records import RecordError
+from aiops.told import TOLD, decode_told, moment
 
 LATEST = 1 << 62  # 2116: what is later is no time but a bad number, and the engine's int64 clocks must not overflow
 
@@ -92,7 +94,9 @@ def event_times(signal: str) -> Callable[[bytes], dict[str, int]]:
     >>> event_times("traces")(b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"endTimeUnixNano": "17"}]}]}]}')
     {'': 17}
     """
-    return {"metrics": _metric_times, "traces": _span_times, "logs": _log_times, "changes": _change_times}[signal]
+    if signal in TOLD:
+        return functools.partial(_told_times, signal)
+    return {"metrics": _metric_times, "traces": _span_times, "logs": _log_times}[signal]
 
 
 def _log_times(line: bytes) -> dict[str, int]:
@@ -110,13 +114,12 @@ def _metric_times(line: bytes) -> dict[str, int]:
     return {} if request is None else _newest((r.resource, _of_metrics(r)) for r in request.resource_metrics or ())
 
 
-def _change_times(line: bytes) -> dict[str, int]:
+def _told_times(signal: str, line: bytes) -> dict[str, int]:
     try:
-        change = decode_change(line)
+        who, time = moment(decode_told(signal, line))
     except RecordError:
         return {}
-    time = unix_ns(change.time)
-    return {change.service: time} if time < LATEST else {}
+    return {who: time} if time < LATEST else {}
 
 
 def _of_logs(resource: _ResourceLogs) -> Iterator[int]:

@@ -1,8 +1,9 @@
 """A folder of recorded telemetry -> its messages, merged by arrival, as an engine takes them in.
 
 The folder holds what a Collector's file exporter writes, one OTLP/JSON export request a line (``metrics.jsonl``,
-``traces.jsonl``, ``logs.jsonl``), and one change a line (``changes.jsonl``); each may be gzipped (``.jsonl.gz``).
-Each file is one source.  Files are read as they are needed: memory is that of the look-ahead which arrival times take.
+``traces.jsonl``, ``logs.jsonl``), and what the engine is told beside telemetry, one record a line
+(``changes.jsonl``, ``alerts.jsonl``, ``commands.jsonl``); each may be gzipped (``.jsonl.gz``).  Each file is one source.
+Files are read as they are needed: memory is that of the look-ahead which arrival times take.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from aiops.arrival import SLACK, with_arrival
 from aiops.errors import UserError
 from aiops.event_times import event_times
 from aiops.ingest.stage import Message
+from aiops.told import TOLD
 
-SIGNALS = ("metrics", "traces", "logs", "changes")
+SIGNALS = ("metrics", "traces", "logs", *TOLD)
 MAX_LINE = 256 << 20  # bytes; a file without line ends must not be read into memory whole
 MS = 1_000_000
 _BUFFER = 1 << 18
@@ -41,6 +43,11 @@ class Sourced(NamedTuple):
 
     source: str
     message: Message
+
+
+def of_told(source: str) -> bool:
+    """Is it a source of what the engine is told, not of telemetry?"""
+    return source.partition("/")[0] in TOLD
 
 
 class Recording:
@@ -74,7 +81,7 @@ class Recording:
                 raise RecordingError(f"{found[0]} and {found[1].name} are both there: which one holds the {signal}?")
             if found:
                 self.files[f"{signal}/0"] = found[0]
-        if all(source == "changes/0" for source in self.files):
+        if all(of_told(source) for source in self.files):
             names = ", ".join(f"{signal}.jsonl[.gz]" for signal in SIGNALS[:3])
             raise RecordingError(f"{self.folder} holds no telemetry: none of {names} is in it")
         self.sources = {source: source.partition("/")[0] for source in self.files}
@@ -144,12 +151,13 @@ def arrived(source: str, signal: str, lines: Iterator[bytes]) -> Iterator[Source
 def merged(sources: Mapping[str, Iterator[Sourced]]) -> Iterator[Sourced]:
     """Messages of all sources in order of arrival; what arrives at once comes in the order of the sources.
 
-    A change long after all telemetry, such as a planned one, arrives with the last of it: it must not move the end.
+    A change long after all telemetry, such as a planned one, arrives with the last of it: it must not move the end.  So does
+    what else is told.
     """
     last = 0
-    early: list[Sourced] = []  # changes far ahead of the telemetry so far
+    early: list[Sourced] = []  # what is far ahead of the telemetry so far
     for sourced in heapq.merge(*sources.values(), key=attrgetter("message.arrival")):
-        if not sourced.source.startswith("changes/"):
+        if not of_told(sourced.source):
             yield from early
             early.clear()
             last = sourced.message.arrival

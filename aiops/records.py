@@ -12,28 +12,36 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from aiops.codec import PublicRecord, decode, finite, utc
+from aiops.codec import PublicRecord, Time, decode, finite
 from aiops.codec import RecordError as RecordError
 from aiops.codec import encode as encode
 from aiops.ids import anomaly_id as anomaly_id
 from aiops.ids import incident_id as incident_id
 from aiops.times import rfc3339 as rfc3339
 from aiops.times import unix_ns as unix_ns
+from aiops.told import Alert as Alert
+from aiops.told import Change as Change
+from aiops.told import Command as Command
+from aiops.told import CommandName as CommandName
+from aiops.told import Severity as Severity
+from aiops.told import Told as Told
+from aiops.told import decode_alert as decode_alert
+from aiops.told import decode_change as decode_change
+from aiops.told import decode_command as decode_command
+from aiops.told import decode_told as decode_told
 
 AnomalyState = Literal["open", "update", "closed"]
 AnomalyKind = Literal["metric", "log", "latency", "error", "traffic", "edge", "heartbeat", "external", "forecast"]
 Direction = Literal["up", "down", "none"]
 Tier = Literal["light", "full"]
 IncidentState = Literal["open", "acknowledged", "resolved", "merged"]
-Severity = Literal["critical", "high", "medium", "low", "info"]
 CauseKind = Literal["resource", "network", "code", "dependency", "change", "external", "unknown"]
-EvidenceType = Literal["metric", "log", "trace", "edge", "change", "topology", "history"]
+EvidenceType = Literal["metric", "log", "trace", "edge", "change", "topology", "history", "alert"]
 ReasonType = Literal["topology", "time", "text", "change", "rule", "trace"]
-ChangeKind = Literal["deploy", "config", "flag", "scale", "migration", "infra"]
-NoticeKind = Literal["silence", "straggler", "overload"]
-CommandName = Literal["acknowledge", "resolve", "reopen", "merge", "split", "assign", "label", "feedback"]
+NoticeKind = Literal["silence", "straggler", "overload", "command"]
+Verdict = Literal["confirmed", "rejected"]
+FeedbackVerdict = Literal["true", "expected", "false", "new_trend"]
 
-Time = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 Probability = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Version = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -119,7 +127,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """A hypothesis about the root cause: a state change of ``service``.
 
     ``confidence`` is its share of the evidence for itself and its strongest rival: .5 is undecided, 1 without a rival.
-    It is not yet a calibrated probability.
+    It is not yet a calibrated probability.  ``verdict``: what a person, ``verdict_by``, said of it; a confirmed cause comes
+    first with confidence 1, a rejected one last with confidence 0.
     """
 
     rank: int
@@ -130,6 +139,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     evidence: tuple[Evidence, ...] = ()
     caveats: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    verdict_by: str | None = None
 
     def __post_init__(self) -> None:
         finite("cause score", self.score)
@@ -180,11 +191,15 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals, however many members are listed; ``signals`` are the distinct ones among up to 500 members."""
+    """Totals, however many members are listed; ``signals`` are the distinct ones among up to 500 members.
+
+    ``alerts`` are those of them that another tool raised.
+    """
 
     anomalies: int = 0
     suppressed: int = 0
     signals: int = 0
+    alerts: int = 0
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,10 +234,32 @@ class SimilarIncident(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
-    """Who or what keeps the incident from notifying, and why."""
+    """Who or what keeps the incident from notifying, why, and until when; ``author`` where a person said so."""
 
     by: str
     reason: str
+    author: str | None = None
+    until: Time | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody commanded, and what came of it: the effect, or why it was refused.  The engine signs as ``engine``."""
+
+    time: Time
+    author: str
+    command: CommandName
+    asked: str
+    effect: str
+    refused: bool = False
+
+
+class Feedback(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person says of the incident: a problem, expected, a false alarm, or a new normal."""
+
+    verdict: FeedbackVerdict
+    author: str
+    time: Time
+    text: str = ""
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,7 +275,8 @@ class Incident(PublicRecord, frozen=True, kw_only=True):
     Consumers upsert by ``incident_id`` and keep the greatest ``version``.  ``opened_at`` is the end of the window that
     decided to open this episode, ``onset_at`` the earliest onset of a member.  ``settled`` tells that services
     and causes will change no more.  ``no_confident_cause`` is an answer, not a failure.  ``members`` is
-    bounded: ``members_truncated`` says how many are not listed, ``counts`` stays exact.
+    bounded: ``members_truncated`` says how many are not listed, ``counts`` stays exact.  ``log`` is what people commanded,
+    the oldest first; ``log_truncated`` older decisions are not listed.
     """
 
     incident_id: str
@@ -281,30 +319,18 @@ class Incident(PublicRecord, frozen=True, kw_only=True):
     engine_version: str
     config_hash: str
     severity_reason: str = ""
-
-
-class Change(PublicRecord, frozen=True, kw_only=True):
-    """Something that people or automation did to a service: the usual root cause.  ``time`` is when it took effect."""
-
-    change_id: str
-    time: Time
-    kind: ChangeKind
-    service: str
-    environment: str
-    version_from: str | None = None
-    version_to: str | None = None
-    state: str | None = None
-    summary: str = ""
-    author: str | None = None
-    url: str | None = None
+    log: tuple[Decision, ...] = ()
+    log_truncated: int = 0
+    resolution: str | None = None
+    feedback: Feedback | None = None
 
 
 class Notice(PublicRecord, frozen=True, kw_only=True):
-    """Something about the collection of telemetry, not about the services: a signal fell silent, a source lags behind.
+    """Something about the collection of telemetry or a command, not about the services: a signal fell silent, a source lags.
 
     ``silence``: all of ``signal`` of the environment stopped while other signals go on.  ``straggler``: ``source`` was
-    let go because it held the others up.  ``overload``: a bound was reached and data was dropped.  ``until`` is null
-    while it lasts.
+    let go because it held the others up.  ``overload``: a bound was reached and data was dropped.
+    ``command``: what a person (``source``) commanded was refused.  ``until`` is null while it lasts.
     """
 
     kind: NoticeKind
@@ -315,16 +341,6 @@ class Notice(PublicRecord, frozen=True, kw_only=True):
     since: Time
     until: Time | None = None
     text: str
-
-
-class Command(PublicRecord, frozen=True, kw_only=True):
-    """What a person tells the engine about an incident; obeyed in the order of the log."""
-
-    command: CommandName
-    incident_id: str
-    author: str
-    time: Time
-    arguments: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def decode_incident(data: bytes) -> Incident:
@@ -342,35 +358,6 @@ def decode_notice(data: bytes) -> Notice:
     return decode("notice", _NOTICE, data)
 
 
-def decode_command(line: bytes) -> Command:
-    """Read a command; its time may carry any offset and comes back in UTC.
-
-    Raises
-    ------
-    RecordError
-        Naming the field at fault.
-    """
-    command = decode("command", _COMMAND, line)
-    return msgspec.structs.replace(command, time=utc("command", "time", command.time))
-
-
-def decode_change(line: bytes) -> Change:
-    """Read one line of ``changes.jsonl`` or one change event; its time may carry any offset and comes back in UTC.
-
-    Raises
-    ------
-    RecordError
-        Naming the field at fault.
-    """
-    change = decode("change", _CHANGE, line)
-    for name in ("change_id", "service"):
-        if not getattr(change, name):
-            raise RecordError(f"change: {name} is empty")
-    return msgspec.structs.replace(change, time=utc("change", "time", change.time))
-
-
 _INCIDENT = msgspec.json.Decoder(Incident)
 _ANOMALY = msgspec.json.Decoder(Anomaly)
 _NOTICE = msgspec.json.Decoder(Notice)
-_COMMAND = msgspec.json.Decoder(Command)
-_CHANGE = msgspec.json.Decoder(Change)

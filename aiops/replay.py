@@ -18,7 +18,7 @@ from aiops.config import EngineConfig
 from aiops.engine import Engine, Step
 from aiops.findings import EDGE_TERMS, TERMS, Findings
 from aiops.ingest.stage import Message
-from aiops.recording import Recording, RecordingError, Sourced
+from aiops.recording import Recording, RecordingError, Sourced, of_told
 from aiops.records import Incident, encode, rfc3339
 from aiops.signals import SECOND
 
@@ -274,7 +274,7 @@ def _between(recording: Recording, options: Options, summary: Summary) -> Iterat
             summary.messages += 1
             summary.begin = summary.begin or arrival
             summary.until = arrival
-            if sourced.source == "changes/0":
+            if of_told(sourced.source):
                 summary.items[sourced.source] = summary.items.get(sourced.source, 0) + 1
             yield sourced
 
@@ -285,7 +285,7 @@ def _count(summary: Summary, step: Step) -> None:
     summary.notices += len(step.notices)
     for source, _ in step.refused:
         summary.refused[source] = summary.refused.get(source, 0) + 1
-        if source == "changes/0":
+        if of_told(source):
             summary.items[source] -= 1
 
 

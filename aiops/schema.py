@@ -17,10 +17,10 @@ import msgspec
 
 from aiops.codec import SCHEMA_VERSION, PublicRecord
 from aiops.generated import outdated, write_or_check
-from aiops.records import Anomaly, Change, Command, Incident, Notice
+from aiops.records import Alert, Anomaly, Change, Command, Incident, Notice
 from aiops.topology import Topology
 
-RECORDS: tuple[type[PublicRecord], ...] = (Anomaly, Incident, Change, Notice, Command, Topology)
+RECORDS: tuple[type[PublicRecord], ...] = (Anomaly, Incident, Change, Alert, Notice, Command, Topology)
 DIRECTORY = Path("docs/schema")
 
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from aiops.codec import PublicRecord, decode
-from aiops.records import Probability, Time, Version
+from aiops.codec import PublicRecord, Time, decode
+from aiops.records import Probability, Version
 
 TopologyKind = Literal["service", "edge"]
 TopologyState = Literal["present", "gone"]

@@ -173,7 +173,7 @@ class Site:
         for message in messages:
             produce(producer, self.raw[message.signal], message.partition, message.value, message.time // _MS)
             last = message.time
-        for topic in self.raw.values() if end else ():
+        for topic in (*self.raw.values(), self.topic("commands")) if end else ():
             for p in range(PARTITIONS):
                 produce(producer, topic, p, b"%d" % end, last // _MS, [("aiops.control", b"end")])
         if producer.flush(120):

@@ -16,6 +16,7 @@ COMMANDS = (
     cli.Command("produce", "send recorded telemetry to Kafka, as a Collector would", "streams.commands.produce"),
     cli.Command("tail", "follow incidents, anomalies, notices, topology or findings", "streams.commands.tail"),
     cli.Command("topology", "show who calls whom, and what differs between two times", "streams.commands.topology"),
+    cli.Command("command", "acknowledge, resolve, merge, silence, ...: tell the engine", "streams.commands.command"),
 )
 _EXTRA = {"confluent_kafka", "faust", "prometheus_client", "yaml"}
 

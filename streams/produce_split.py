@@ -14,7 +14,8 @@ import xxhash
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from aiops.records import RecordError, decode_change
+from aiops.records import RecordError, decode_told
+from aiops.told import TOLD, partition_key
 from aiops.wire.json_values import MalformedError
 from aiops.wire.lenient import STRICT
 from aiops.wire.otlp_json import request
@@ -95,7 +96,7 @@ class Split:
 
     Parameters
     ----------
-    signal : {'metrics', 'traces', 'logs', 'changes'}
+    signal : {'metrics', 'traces', 'logs'} or one of ``aiops.told.TOLD``
     partitions : int
         Of the topic.
     limit : int
@@ -111,8 +112,8 @@ class Split:
 
     def parts(self, line: bytes) -> list[Part]:
         """Messages of a line, in order; a line that does not decode is one message as it stands."""
-        if self.signal == "changes":
-            return [self._change(line)]
+        if self.signal in TOLD:
+            return [self._told(line)]
         try:
             parts = self._converted(line)
             if line.count(b"arrayValue") + line.count(b"kvlistValue") > _SHALLOW:
@@ -123,9 +124,9 @@ class Split:
         owner = xxhash.xxh3_64_intdigest(line)
         return [self._seen.distinct(part, owner + number) for number, part in enumerate(parts)]
 
-    def _change(self, line: bytes) -> Part:
+    def _told(self, line: bytes) -> Part:
         try:
-            key = decode_change(line).service.encode()
+            key = partition_key(decode_told(self.signal, line)).encode()
         except RecordError:
             return Part(partition_of(line, self.partitions), None, line, 0, refused=True)
         return Part(partition_of(key, self.partitions), key, line, 1)

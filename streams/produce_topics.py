@@ -46,7 +46,7 @@ def targets(settings: Settings, signals: set[str], connection: Connection, every
         There is no topic for a signal, or it does not exist, or it would replace timestamps.
     """
     chosen = {signal: _topic_of(settings, signal) for signal in sorted(signals)}
-    wanted = [raw for raw in settings.raw if everything or chosen.get(raw.signal) == raw]
+    wanted = [raw for raw in settings.inputs() if everything or chosen.get(raw.signal) == raw]
     found = [
         Target(raw.topic, raw.signal, connection.partitions(raw.topic), chosen.get(raw.signal) == raw) for raw in wanted
     ]
@@ -69,7 +69,7 @@ def unfit(found: list[Target], first: int) -> list[str]:
 
 
 def _topic_of(settings: Settings, signal: str) -> RawTopic:
-    of_signal = [raw for raw in settings.raw if raw.signal == signal]
+    of_signal = [raw for raw in settings.inputs() if raw.signal == signal]
     if not of_signal:
         raise UserError(f"the configuration has no raw topic for {signal}, which the recording holds")
     for raw in of_signal:

@@ -8,6 +8,8 @@ items        ``streams.codec.encode_items``                spans and log lines o
 rows         a part of ``streams.codec.encode_rows``       all that a source says about a window, in parts
 findings     ``streams.codec.encode_findings``             what a detect partition found in a window of an environment
 change       JSON of the change                            a deploy, a flag, ...; arrival and offset in the headers
+alert        JSON of the alert                             another tool says that something is wrong; headers likewise
+command      JSON of the command                           what a person says of an incident; headers likewise
 notice       JSON of the notice                            something is wrong with the telemetry or the pipeline
 clock        decimal Unix ns                               the source has reached this; its data comes before
 straggler    the name of a source                          the source is not waited for from here on
@@ -24,7 +26,9 @@ VERSION = b"1"
 TRACED = ("traces", "logs")  # signals whose items belong to traces
 CONTROL, END = "aiops.control", b"end"  # header of a record of a raw topic that is not telemetry, and what it says
 
-SOURCES, ITEMS, ROWS, FINDINGS, CHANGE = "sources", "items", "rows", "findings", "change"
+SOURCES, ITEMS, ROWS, FINDINGS = "sources", "items", "rows", "findings"
+KIND_OF = {"changes": "change", "alerts": "alert", "commands": "command"}  # signal that is told -> kind of its records
+SIGNAL_OF = {kind: signal for signal, kind in KIND_OF.items()}
 NOTICE, CLOCK, STRAGGLER, JOIN = "notice", "clock", "straggler", "join"
 
 Headers = list[tuple[str, bytes]]

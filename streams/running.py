@@ -85,7 +85,7 @@ def _role(settings: Settings, role: str, group: str, health: Health) -> Any:
     layout, clocks = settings.layout(), settings.clocks
     if role == "ingest":
         return IngestRole(
-            settings.raw,
+            settings.inputs(),
             layout,
             group,
             _seconds(clocks.idle_after),

@@ -23,6 +23,7 @@ from aiops.errors import UserError
 from aiops.identity import DEFAULT_KEY
 from aiops.incidents.criticality import ServicesConfig
 from aiops.incidents.lifecycle import Policy
+from aiops.told import TOLD
 from streams import settings_clients as clients
 from streams import settings_file
 from streams.durations import UNITS
@@ -50,14 +51,14 @@ class RawTopic(Section, frozen=True):
     ----------
     topic : text
         Name of the topic.
-    signal : metrics, logs, traces or changes
+    signal : metrics, logs, traces, changes or alerts
         What its messages hold.
     encoding : auto, otlp_proto or otlp_json
-        How they are encoded; `auto` tells protobuf and JSON apart message by message. Changes are always JSON.
+        How they are encoded; `auto` tells protobuf and JSON apart message by message. Changes and alerts are always JSON.
     """
 
     topic: Named
-    signal: Literal["metrics", "logs", "traces", "changes"]
+    signal: Literal["metrics", "logs", "traces", "changes", "alerts", "commands"]
     encoding: Literal["auto", "otlp_proto", "otlp_json"] = "auto"
 
 
@@ -66,6 +67,7 @@ RAW = (
     RawTopic("otlp_logs", "logs"),
     RawTopic("otlp_spans", "traces"),
     RawTopic("changes", "changes"),
+    RawTopic("alerts", "alerts"),
 )
 
 
@@ -267,6 +269,10 @@ class Settings(Section, frozen=True):
         """Full name of a topic of the engine."""
         return f"{self.prefix}.{name}"
 
+    def inputs(self) -> list[RawTopic]:
+        """Topics that ingest reads: those of `raw`, and the one on which people command."""
+        return [*self.raw, RawTopic(self.topic("commands"), "commands")]
+
     def group(self, role: str) -> str:
         """Consumer group of a role."""
         return f"{self.prefix}.{role}"
@@ -341,8 +347,12 @@ def _problems(settings: Settings) -> list[str]:
             found.append(f"{where} begins with the prefix of the engine's own topics, {settings.prefix}.")
         elif raw.topic in names or raw.topic.removesuffix(".dlq") in names or f"{raw.topic}.dlq" in names:
             found.append(f"{where} is there twice, or is the dead letters of another")
-        if raw.signal == "changes" and raw.encoding != "auto":
-            found.append(f"raw[{i}].encoding: changes are JSON; leave it out")
+        if raw.signal in TOLD and raw.encoding != "auto":
+            found.append(f"raw[{i}].encoding: {raw.signal} are JSON; leave it out")
+        if raw.signal == "commands":
+            found.append(
+                f"raw[{i}].signal: commands come on {settings.prefix}.commands, which is always read; leave it out"
+            )
         names.add(raw.topic)
     if not 0 <= settings.identity_key < 1 << 64:
         found.append("identity_key: not a number of 64 bits")

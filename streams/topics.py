@@ -104,18 +104,24 @@ def needed(settings: Settings, role: str) -> list[Topic]:
 
 
 def _raw(settings: Settings) -> Iterator[Topic]:
-    partitions, retention = settings.topics.partitions, settings.topics.retention
-    keys = {"traces": "trace id", "logs": "trace id, or any", "metrics": "any", "changes": "any"}
+    partitions = settings.topics.partitions
+    keys = {
+        "traces": "trace id", "logs": "trace id, or any", "metrics": "any", "changes": "any", "alerts": "alert id, or any",
+    }  # fmt: skip
     for raw in settings.raw:
         yield Topic(
             raw.topic, "raw", keys[raw.signal], partitions.raw, f"{raw.signal} as producers send them", PRODUCERS, INGEST,
             largest=None,
         )  # fmt: skip
-        yield Topic(
-            f"{raw.topic}.dlq", "dlq", "that of the message", partitions.public,
-            f"messages of {raw.topic} that do not decode, each with the reason in its headers", INGEST, PEOPLE,
-            retention=retention.dlq,
-        )  # fmt: skip
+        yield _dead_letters(raw.topic, settings)
+
+
+def _dead_letters(topic: str, settings: Settings) -> Topic:
+    return Topic(
+        f"{topic}.dlq", "dlq", "that of the message", settings.topics.partitions.public,
+        f"messages of {topic} that do not decode, each with the reason in its headers", INGEST, PEOPLE,
+        retention=settings.topics.retention.dlq,
+    )  # fmt: skip
 
 
 def _internal(settings: Settings) -> Iterator[Topic]:
@@ -135,12 +141,12 @@ def _internal(settings: Settings) -> Iterator[Topic]:
     )  # fmt: skip
     yield Topic(
         settings.topic("findings"), "internal", "none; the partition is chosen by tenant and environment",
-        partitions.findings, "anomalies and evidence of windows, changes, clocks", (*INGEST, *DETECT), RESPOND,
-        retention=retention.findings,
+        partitions.findings, "anomalies and evidence of windows, changes, alerts, commands, clocks",
+        (*INGEST, *DETECT), RESPOND, retention=retention.findings,
     )  # fmt: skip
     yield Topic(
         settings.topic("findings.dlq"), "dlq", "none", partitions.public,
-        "findings and changes that made respond fail twice, each with the reason in its headers", RESPOND, PEOPLE,
+        "what made respond fail twice, each with the reason in its headers", RESPOND, PEOPLE,
         retention=retention.dlq,
     )  # fmt: skip
     stages = (("assemble", partitions.traces), ("detect", partitions.signals), ("respond", partitions.findings))
@@ -166,9 +172,10 @@ def _public(settings: Settings) -> Iterator[Topic]:
     yield public("topology", "topology id", "services and who calls whom, how they are and how they were", None)
     yield public("templates", "template id", "templates of log lines; not written by this release", None, ())
     yield Topic(
-        settings.topic("commands"), "public", "incident id", number, "what people answer; not read by this release",
-        PEOPLE, (), retention=retention.public, largest=PUBLIC_LARGEST,
+        settings.topic("commands"), "public", "incident id", number, "what people command", PEOPLE, INGEST,
+        retention=retention.public, largest=PUBLIC_LARGEST,
     )  # fmt: skip
+    yield _dead_letters(settings.topic("commands"), settings)
 
 
 # ---- as text -------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import msgspec
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, Message, Producer
 
 from aiops.errors import UserError
+from aiops.told import TOLD
 from streams.admin import Admin, Found, refusal
 from streams.control import KEY, decode_sources, sources_record
 from streams.past import ReadError, past
@@ -22,7 +23,7 @@ from streams.settings import Settings
 from streams.settings_clients import client_error
 
 PATIENCE = 30.0  # seconds without anything new after which reading or writing gives up
-TOLD = ("traces", "signals", "findings")
+WAITING = ("traces", "signals", "findings")  # topics whose partitions wait for sources
 
 Sets = dict[str, list[str]]
 
@@ -67,14 +68,14 @@ def source_sets(settings: Settings, partitions: Mapping[str, int]) -> Sets:
     def of(topic: str) -> list[str]:
         return [f"{topic}/{p}" for p in range(partitions[topic])]
 
-    raw = {r.topic: (r.signal, of(r.topic)) for r in settings.raw}
+    raw = {r.topic: (r.signal, of(r.topic)) for r in settings.inputs()}
     traced = [s for signal, sources in raw.values() if signal in TRACED for s in sources]
-    telemetry = [s for signal, sources in raw.values() if signal != "changes" for s in sources]
-    changes = [s for signal, sources in raw.values() if signal == "changes" for s in sources]
+    telemetry = [s for signal, sources in raw.values() if signal not in TOLD for s in sources]
+    told = [s for signal, sources in raw.values() if signal in TOLD for s in sources]
     return {
         "traces": sorted(traced),
         "signals": sorted(telemetry + (of(settings.topic("traces")) if traced else [])),
-        "findings": sorted(of(settings.topic("signals")) + changes),
+        "findings": sorted(of(settings.topic("signals")) + told),
     }
 
 
@@ -89,13 +90,13 @@ def sync(admin: Admin, settings: Settings) -> Synced:
     found = _found(admin, settings)
     sets = source_sets(settings, {name: topic.partitions for name, topic in found.items()})
     state = current(settings)
-    ends = admin.offsets({settings.topic(name): found[settings.topic(name)].partitions for name in TOLD})
+    ends = admin.offsets({settings.topic(name): found[settings.topic(name)].partitions for name in WAITING})
     count = len({source for sources in sets.values() for source in sources})
     if state is not None and state.sets == sets and not untold(settings, state, found, ends):
         return Synced(state.generation, count, 0)
     if state is None:
         # The topic may have been made anew beside logs that know a generation: theirs must be exceeded.
-        generation = 1 + max((g for name in TOLD for g in _generations(settings, name, ends)), default=0)
+        generation = 1 + max((g for name in WAITING for g in _generations(settings, name, ends)), default=0)
     else:
         generation = state.generation + (state.sets != sets)
     return Synced(generation, count, _tell(settings, State(generation, sets), found))
@@ -106,7 +107,7 @@ def untold(
 ) -> list[str]:
     """Partitions that hold no record of the current set."""
     out = []
-    for name in TOLD:
+    for name in WAITING:
         topic, told = settings.topic(name), state.told.get(name, Told("", []))
         for p in range(found[topic].partitions):
             first, end = ends[topic, p]
@@ -130,13 +131,13 @@ def unsynced(admin: Admin, settings: Settings) -> str | None:
         return "the set of sources has never been written"
     if state.sets != source_sets(settings, {name: topic.partitions for name, topic in found.items()}):
         return "the set of sources has changed since it was written"
-    ends = admin.offsets({settings.topic(name): found[settings.topic(name)].partitions for name in TOLD})
+    ends = admin.offsets({settings.topic(name): found[settings.topic(name)].partitions for name in WAITING})
     places = untold(settings, state, found, ends)
     return f"no set of sources in {', '.join(places)}" if places else None
 
 
 def _found(admin: Admin, settings: Settings) -> dict[str, Found]:
-    names = [*(r.topic for r in settings.raw), *(settings.topic(name) for name in (*TOLD, "sources"))]
+    names = [*(r.topic for r in settings.inputs()), *(settings.topic(name) for name in (*WAITING, "sources"))]
     found = admin.topics(names)
     if missing := [name for name in names if name not in found]:
         raise UserError(f"topics {', '.join(missing)} do not exist: aiops topics create makes them")
@@ -177,19 +178,19 @@ def _tell(settings: Settings, state: State, found: Mapping[str, Found]) -> int:
         flush()
 
     keep(state)
-    for name in TOLD:
+    for name in WAITING:
         headers, value = sources_record(state.sets[name], state.generation)
         more: list[Any] = [*headers]
         for p in range(found[settings.topic(name)].partitions):
             producer.produce(settings.topic(name), value, partition=p, headers=more, on_delivery=delivered)
     flush()
     told = {}
-    for name in TOLD:
+    for name in WAITING:
         topic = settings.topic(name)
         offsets = [written[topic, p] or 0 for p in range(found[topic].partitions)]
         told[name] = Told(found[topic].identity, offsets)
     keep(msgspec.structs.replace(state, told=told))
-    return sum(len(told[name].offsets) for name in TOLD)
+    return sum(len(told[name].offsets) for name in WAITING)
 
 
 # ---- what has been written -----------------------------------------------------------------------------------------------

@@ -55,12 +55,19 @@ def test_a_change_has_its_own_time():
     assert event_times("changes")(line + b'"environment": "e"}') == {"a": 7}
 
 
+def test_an_alert_has_the_time_at_which_it_was_sent_or_at_which_what_it_says_happened():
+    line = b'{"name": "a", "status": "firing", "starts_at": "1970-01-01T00:00:05Z", "source": "am"}'
+    ended = line.replace(b"firing", b"resolved").replace(b"}", b', "ends_at": "1970-01-01T00:00:08Z"}')
+    sent = ended.replace(b"}", b', "sent_at": "1970-01-01T00:00:09Z"}')
+    assert [event_times("alerts")(one)["am"] for one in (line, ended, sent)] == [5 * 10**9, 8 * 10**9, 9 * 10**9]
+
+
 def test_a_change_planned_for_the_next_century_has_no_time():
     line = b'{"change_id": "1", "time": "2200-01-01T00:00:00Z", "kind": "deploy", "service": "a", "environment": "e"}'
     assert event_times("changes")(line) == {}
 
 
-@pytest.mark.parametrize("signal", ["metrics", "traces", "logs", "changes"])
+@pytest.mark.parametrize("signal", ["metrics", "traces", "logs", "changes", "alerts", "commands"])
 @pytest.mark.parametrize(
     "line",
     [b"", b"{", b"null", b"[]", b"\xff", b"{}", b"NaN", b"[" * 100_000, b'{"resourceLogs": 1, "resourceSpans": null}'],

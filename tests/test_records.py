@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 
 from aiops import records
 from aiops.records import (
+    Alert,
     Anomaly,
     Cause,
     Change,
     Command,
     Correlation,
     Counts,
+    Decision,
     Episode,
     Evidence,
     Exemplars,
+    Feedback,
     FirstSymptom,
     Impact,
     Incident,
@@ -34,6 +37,7 @@ from aiops.records import (
     SloBurn,
     Suppression,
     Window,
+    decode_alert,
     decode_anomaly,
     decode_change,
     decode_command,
@@ -114,10 +118,16 @@ INCIDENT = Incident(
     models={"metric": "robust@3"},
     engine_version="0.1.0",
     config_hash="0",
+    log=(Decision(time=LATER, author="ann", command="assign", asked="team=shop", effect="assigned: team shop"),),
+    feedback=Feedback(verdict="expected", author="ann", time=LATER),
 )
 CHANGE = Change(
     change_id="deploy-1", time=AT, kind="deploy", service="payment", environment="production", version_to="v2"
 )
+ALERT = Alert(
+    alert_id="009f26c9cb292178", name="HighErrorRate", status="firing", starts_at=AT, service="checkout", severity="critical",
+    labels={"route": "/pay"}, summary="5xx on /pay", source="alertmanager",
+)  # fmt: skip
 NOTICE = Notice(
     kind="silence",
     tenant="default",
@@ -138,11 +148,12 @@ DECODERS = [
     (ANOMALY, decode_anomaly),
     (INCIDENT, decode_incident),
     (CHANGE, decode_change),
+    (ALERT, decode_alert),
     (NOTICE, decode_notice),
     (COMMAND, decode_command),
     (TOPOLOGY, decode_topology),
 ]
-NAMES = ["anomaly", "incident", "change", "notice", "command", "topology"]
+NAMES = ["anomaly", "incident", "change", "alert", "notice", "command", "topology"]
 EACH = pytest.mark.parametrize(("record", "decode"), DECODERS, ids=NAMES)
 RECORD = pytest.mark.parametrize("record", [record for record, _ in DECODERS], ids=NAMES)
 
@@ -263,6 +274,21 @@ def test_a_bad_change_is_refused_with_the_name_of_the_field(line, message):
         decode_change(line)
     assert message in str(error.value)
     assert str(error.value).startswith("change: ")
+
+
+def test_an_alert_needs_a_name_and_since_when_and_takes_the_end_that_is_none():
+    line = b'{"name": "Slow", "status": "firing", "starts_at": "2024-01-01T02:00:00+02:00", "ends_at": "0001-01-01T00:00:00Z"}'
+    alert = decode_alert(line)
+    assert (alert.starts_at, alert.ends_at, alert.environment) == ("2024-01-01T00:00:00.000Z", None, "default")
+    for bad, said in ((b"Slow", "name is empty"), (b"firing", "`$.status`"), (b"2024-01-01T02", "starts_at")):
+        with pytest.raises(RecordError, match=r"^alert: ") as error:
+            decode_alert(line.replace(bad, b""))
+        assert said in str(error.value)
+
+
+def test_a_command_needs_an_author():
+    with pytest.raises(RecordError, match="author is empty"):
+        decode_command(encode(msgspec.structs.replace(COMMAND, author="")))
 
 
 @given(st.binary(max_size=64))

@@ -77,18 +77,26 @@ class Case:
     felt: list[str] = field(default_factory=list)  # callers of the first cause with evidence of their own
     similar: list[Any] = field(default_factory=list)  # what looked alike, as plain values
     matched: int = 0  # when that was looked for last: 1 at its opening, 2 when its causes were settled or it closed
+    apart: set[int] = field(default_factory=set)  # services that a person split off: they never join again
+    reported: int = -1  # service named by the alert that opened it, -1 = evidence did
+    alert: str = ""  # id of the anomaly of that alert
+    floor: str = ""  # least severity, that of its alerts
+    held: bool = False  # a critical alert of its still fires
 
     @property
     def present(self) -> set[int]:
         """Services that still take part."""
         return self.services - self.left
 
+    def fit(self, services: int) -> None:
+        """Make room for so many services: others may have come."""
+        if (more := services - len(self.peak)) > 0:
+            self.peak = np.concatenate([self.peak, np.zeros((more, N_TERMS))])
+            self.first = np.concatenate([self.first, np.full(more, np.inf)])
+
     def observe(self, environment: Environment) -> None:
         """Keep the greatest evidence, and what it said."""
-        n = len(environment.services)
-        if len(self.peak) < n:
-            self.peak = np.concatenate([self.peak, np.zeros((n - len(self.peak), N_TERMS))])
-            self.first = np.concatenate([self.first, np.full(n - len(self.first), np.inf)])
+        self.fit(len(environment.services))
         self.take(environment.evidence, environment.notes)
         self.first = np.minimum(self.first, environment.first)
 
@@ -118,7 +126,8 @@ class Lifecycle:
         closed, going = [], []
         for case in list(self.open):
             self._follow(now, case, environment)
-            if case.services <= case.left or now - case.opened >= p.longest:
+            over = case.services <= case.left or now - case.opened >= p.longest
+            if over and not case.held:
                 case.closed = now
                 self.open.remove(case)
                 self.closed.append(case)
@@ -133,7 +142,7 @@ class Lifecycle:
         if now <= case.opened + self.policy.settle:
             members = set(case.services)  # as of now: who joins in this window brings its neighbours in the next
             active = np.flatnonzero(strength >= ACTIVE).tolist()
-            case.services.update(s for s in active if environment.around(s) & members)
+            case.services.update(s for s in active if environment.around(s) & members and s not in case.apart)
             case.observe(environment)
         else:
             case.settled = True
@@ -224,6 +233,10 @@ class Lifecycle:
         same = any(c is not case and c.causes and c.causes[0].service == first.service for c in self.open)
         return same and own < self.policy.symptom * first.score
 
+    def case(self, incident: str) -> Case | None:
+        """The case of an incident, the open one or that of its last episode; None where it was over long ago."""
+        return next((c for c in (*self.open, *reversed(self.closed)) if c.incident_id == incident), None)
+
     def withdraw(self, case: Case) -> None:
         """Take back a case that was opened in this step: on a closer look nothing explains it yet."""
         self.open.remove(case)
@@ -246,9 +259,12 @@ class Lifecycle:
         self._sums = {s: (since, total) for s, since, total in state["sums"]}
 
 
+_SETS = ("services", "left", "apart")
+
+
 def _case(case: Case) -> dict[str, Any]:
     out = {name: getattr(case, name) for name in Case.__slots__}
-    out["services"], out["left"] = sorted(case.services), sorted(case.left)
+    out |= {name: sorted(getattr(case, name)) for name in _SETS}
     out["notes"] = [[*key, *note] for key, note in case.notes.items()]
     out["causes"] = [list(c) for c in case.causes]
     out["members"] = [msgspec.to_builtins(m) for m in case.members.values()]
@@ -259,8 +275,7 @@ def _of(state: dict[str, Any]) -> Case:
     case = Case(
         **{
             **state,
-            "services": set(state["services"]),
-            "left": set(state["left"]),
+            **{name: set(state[name]) for name in _SETS},
             "said": _tuples(state["said"]),
             "detail": tuple(state["detail"]),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -33,6 +34,7 @@ from aiops.records import (
 from aiops.signals import SECOND
 
 MEMBERS = 50  # listed; counts stay exact
+BEFORE = 300 * SECOND  # an alert that began so long before the onset is no first symptom
 CAUSES = 10
 LEAST_SCORE = 4.0  # of the first cause; below it there is no confident one
 LEAST_CONFIDENCE = 0.52
@@ -53,7 +55,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
     """The record of a case at event time `now`; `about` is (engine version, configuration hash)."""
     names = environment.services
     causes = tuple(_cause(case, environment, changes, place) for place in range(min(CAUSES, len(case.causes))))
-    unsure = not causes or causes[0].score < LEAST_SCORE or causes[0].confidence < LEAST_CONFIDENCE
+    unsure = unsure_of(causes)
     members = sorted(case.members.values(), key=lambda a: (-a.score, a.anomaly_id))
     symptom = _first_symptom(case, environment)
     affected = sorted(names[s] for s in upstream(case, environment))
@@ -68,7 +70,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         state="resolved" if resolved is not None else "open",
         severity=case.severity,  # type: ignore[arg-type]
         title=title,
-        summary=_summary(causes, unsure, symptom, case.felt, affected),
+        summary=summary_of(causes, unsure, symptom, case.felt, affected),
         opened_at=rfc3339(case.opened),
         onset_at=rfc3339(case.onset),
         updated_at=rfc3339(now),
@@ -92,6 +94,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         counts=Counts(
             anomalies=len(case.members) + case.more_members,
             signals=len({(m.service, m.signal) for m in case.members.values()}),
+            alerts=sum(m.kind == "external" for m in case.members.values()),
         ),
         members=tuple(
             Member(
@@ -117,6 +120,8 @@ def _cause(case: Case, environment: Environment, changes: list[Change], place: i
     caveats = []
     if environment.visits.sum() == 0:
         caveats.append("no traces: callers and callees cannot be told apart by what they did")
+    if ranked.kind == "external":
+        caveats.append("reported from outside; nothing in the telemetry speaks for it")
     if place == 0 and ranked.kind == "change":
         caveats.append("the change came about when it began; that it is the cause is a hypothesis")
     return Cause(
@@ -137,6 +142,9 @@ def _evidence(case: Case, environment: Environment, ranked: Ranked, changes: lis
     at = rfc3339(int(onset)) if onset < float("inf") else None
     for part, weight in sorted(ranked.parts.items(), key=lambda item: (-item[1], item[0])):
         if weight < 0.5:
+            continue
+        if part == "external":
+            out += _reported(case, environment.services[ranked.service], weight)
             continue
         if part == "change":
             for change in changes:
@@ -162,9 +170,30 @@ def _evidence(case: Case, environment: Environment, ranked: Ranked, changes: lis
     return tuple(out)
 
 
+def _reported(case: Case, service: str, weight: float) -> list[Evidence]:
+    """What alerts of other tools say of a service."""
+    name = service.rpartition("/")[2]  # an alert may name it without its namespace
+    alerts = [m for m in case.members.values() if m.kind == "external" and m.service.rpartition("/")[2] == name]
+    alerts.sort(key=lambda m: (-m.score, m.onset, m.anomaly_id))
+    return [
+        Evidence(type="alert", ref=m.anomaly_id, statement=m.statement, weight=round(weight, 3), onset=m.onset)
+        for m in alerts[:3]
+    ]
+
+
 def _title(environment: Environment, services: set[int], causes: tuple[Cause, ...], unsure: bool) -> str:
     if not causes:
         return ", ".join(sorted(environment.services[s] for s in services)[:3])
+    return title_of(causes, unsure)
+
+
+def unsure_of(causes: tuple[Cause, ...]) -> bool:
+    """Is no cause named with confidence?"""
+    return not causes or causes[0].score < LEAST_SCORE or causes[0].confidence < LEAST_CONFIDENCE
+
+
+def title_of(causes: tuple[Cause, ...], unsure: bool) -> str:
+    """The first cause and what speaks for it."""
     first = causes[0]
     said = first.evidence[0].statement if first.evidence else _KINDS[first.kind]
     prefix = "no confident cause; most suspect " if unsure else ""
@@ -172,9 +201,10 @@ def _title(environment: Environment, services: set[int], causes: tuple[Cause, ..
     return title if len(title) <= 240 else title[:237] + "..."
 
 
-def _summary(
-    causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | None, felt: list[str], affected: list[str]
+def summary_of(
+    causes: tuple[Cause, ...], unsure: bool, symptom: FirstSymptom | None, felt: Sequence[str], affected: Sequence[str]
 ) -> str:
+    """First symptom, likely cause, the next, and who feels it, in words."""
     parts = []
     if symptom is not None:
         parts.append(f"First symptom: {symptom.service}, {symptom.signal}, at {symptom.at}.")
@@ -193,6 +223,8 @@ def _summary(
 
 def _first_symptom(case: Case, environment: Environment) -> FirstSymptom | None:
     members = sorted(case.members.values(), key=lambda m: (m.onset, m.service, m.signal))
+    # An alert may have fired for long; that it joins does not make it where this began.
+    members = [m for m in members if m.kind != "external" or unix_ns(m.onset) >= case.onset - BEFORE]
     if members:
         return FirstSymptom(service=members[0].service, signal=members[0].signal, at=members[0].onset)
     active = [s for s in case.services if case.first[s] < float("inf")]

@@ -20,7 +20,7 @@ import msgspec
 from aiops.causes.rank import TERM_NAMES
 from aiops.incidents.environment import ACTIVE, Environment
 from aiops.incidents.lifecycle import Case
-from aiops.records import Change, SimilarIncident, rfc3339
+from aiops.records import Change, Incident, SimilarIncident, rfc3339
 from aiops.signals import SECOND
 
 MOST = 500  # closed incidents of an environment
@@ -172,9 +172,10 @@ def marks_of(case: Case, environment: Environment, changes: Iterable[Change]) ->
     return {kind: sorted(list(dict.fromkeys(found))[:MARKS]) for kind, found in kinds.items() if found}
 
 
-def past_of(case: Case, title: str, environment: Environment, changes: list[Change]) -> Past:
-    """What is remembered of an incident that has closed."""
-    return Past(case.incident_id, title, case.closed, _ended(case), marks_of(case, environment, changes))
+def past_of(case: Case, record: Incident, environment: Environment, changes: list[Change]) -> Past:
+    """What is remembered of an incident that has closed; what a person says of its end counts more than how it went."""
+    ended = record.resolution or _ended(case)
+    return Past(case.incident_id, record.title, case.closed, ended, marks_of(case, environment, changes))
 
 
 def _ended(case: Case) -> str:

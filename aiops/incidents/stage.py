@@ -1,12 +1,13 @@
-"""Findings and changes -> versions of incidents, and notices about collection; the last stage.
+"""Findings, changes, alerts and commands -> versions of incidents, and notices; the last stage.
 
-Everything is taken in due-time order: a change is known before the first window that is due after its arrival.  The same
-findings give the same incidents, byte for byte.
+Everything is taken in due-time order: what somebody tells counts once the clock has reached its arrival, before every window
+that is due later.  The same input gives the same incidents, byte for byte.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,24 @@ from aiops import __version__, state
 from aiops.causes.rank import Weights, rank
 from aiops.findings import Findings, merged
 from aiops.incidents import impact
+from aiops.incidents.alerts import Alerts, Claims, raise_severity, with_reported
+from aiops.incidents.commanded import Commanded
 from aiops.incidents.criticality import Criticalities, ServicesConfig
 from aiops.incidents.environment import Environment
 from aiops.incidents.gaps import Gaps
+from aiops.incidents.hearing import Hearing
 from aiops.incidents.lifecycle import Case, Lifecycle, Policy
+from aiops.incidents.regroup import Groups
 from aiops.incidents.report import incident
 from aiops.incidents.similar import Memory, past_of
 from aiops.incidents.topology import TopologyTracker
 from aiops.records import (
+    Alert,
     Anomaly,
     Change,
     Incident,
     Notice,
+    Told,
     anomaly_id,
     decode_anomaly,
     decode_change,
@@ -41,6 +48,7 @@ from aiops.topology import Topology
 CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the onset at most
 CHANGE_AFTER = 60 * SECOND  # or so long after: clocks and windows are not exact
 MAX_CHANGES = 1_000  # kept of an environment
+MAX_ENVIRONMENTS = 1_000  # beyond them, what is told of one without telemetry is not heard
 MAX_MEMBERS = 500  # kept of a case; the rest is counted
 UPDATE_EVERY = 60 * SECOND
 RECENT = 300 * SECOND  # closed anomalies that a new case may still claim
@@ -51,6 +59,7 @@ class Output:
     """What a step of respond publishes; ``forgotten`` are ids of the topology that nothing will be said of any more."""
 
     incidents: list[Incident] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)  # of alerts; those of detect are public before
     notices: list[Notice] = field(default_factory=list)
     topology: list[Topology] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
@@ -70,7 +79,7 @@ class Respond:
     Parameters
     ----------
     sources : list of str, optional
-        Detect partitions and the raw sources whose changes are forwarded; where they are not given they come with a record.
+        Detect partitions and the raw sources of what is told; where they are not given they come with a record.
     """
 
     def __init__(
@@ -83,15 +92,15 @@ class Respond:
         services: ServicesConfig | None = None,
     ) -> None:
         self.clocks = Clocks(sources)
-        self.tenant = tenant  # of changes, which do not name one
+        self.tenant = tenant  # of what is told, which does not name one
         self.policy, self.weights = policy or Policy(), weights or Weights()
         self.criticality = Criticalities(services)
         self.about = (__version__, config_hash)
         self.late = 0  # findings of a source that was let go, or repeats
         self._done = -1
         self._findings: dict[int, dict[tuple[str, str, str], Findings]] = {}  # time -> (source, tenant, environment) ->
-        self._changes: list[tuple[int, Change]] = []  # (arrival, change), not in force yet
-        self._offset: dict[str, int] = {}  # greatest offset of a change from each source: what comes again is a repeat
+        self.unheard = 0  # told of environments that nobody knows, when there are too many
+        self._hearing = Hearing()
         self._of: dict[tuple[str, str], _State] = {}
 
     @property
@@ -116,11 +125,9 @@ class Respond:
                 continue
             self._findings.setdefault(found.time, {})[source, found.tenant, found.environment] = found
 
-    def change(self, source: str, offset: int, change: Change, arrival: int) -> None:
-        """Take in a change that arrived at `arrival` (Unix ns) as number `offset` of its source; it is never late."""
-        if offset > self._offset.get(source, -1):
-            self._offset[source] = offset
-            self._changes.append((arrival, change))
+    def tell(self, source: str, offset: int, signal: str, told: Told, arrival: int) -> None:
+        """Take in what arrived at `arrival` (Unix ns) as number `offset` of its source; it is never late."""
+        self._hearing.tell(source, offset, signal, told, arrival)
 
     def advance(self, source: str, clock: int) -> Output:
         """Source `source` has reached `clock` (Unix ns)."""
@@ -128,7 +135,7 @@ class Respond:
         out, reached = Output(), self.clocks.merged
         self._done = max(self._done, reached - LATENESS if reached >= 0 else -1)
         for time in sorted(t for t in self._findings if due(t - WINDOW) <= reached):
-            self._known_by(due(time - WINDOW))
+            self._hear(due(time - WINDOW), out)
             parts: dict[tuple[str, str], list[Findings]] = {}
             for (_, *key), found in sorted(self._findings.pop(time).items(), key=lambda item: item[0]):
                 parts.setdefault((key[0], key[1]), []).append(found)
@@ -137,6 +144,7 @@ class Respond:
                     self._state(*place).step(merged(parts[place]), self, out)
                 except Exception as error:
                     raise StepFailedError(time, *place) from error
+        self._hear(reached, out)
         return out
 
     def gauges(self) -> dict[str, float]:
@@ -147,7 +155,7 @@ class Respond:
             "edges": sum(s.environment.sizes[1] for s in states), "open_incidents": self.open,
             "closed_incidents": sum(len(s.lifecycle.closed) for s in states),
             "anomalies": sum(len(s.anomalies) for s in states), "changes": sum(len(s.changes) for s in states),
-            "waiting_windows": len(self._findings), "waiting_changes": len(self._changes),
+            "waiting_windows": len(self._findings), "waiting_told": len(self._hearing), "unheard_total": self.unheard,
             "remembered_incidents": sum(len(s.memory) for s in states),
             "remembered_evicted_total": sum(s.memory.evicted for s in states),
             "topology_rows": sum(len(s.topology) for s in states),
@@ -155,18 +163,20 @@ class Respond:
             "topology_refused_total": sum(s.topology.refused for s in states),
             "evicted_services_total": sum(s.environment.evicted for s in states), "late_findings_total": self.late,
         }  # fmt: skip
+        parts = (Alerts("", ""), Commanded(), *(part for s in states for part in (s.alerts, s.commanded)))
+        for part in parts:  # the first two are empty: a gauge is there before the first environment is
+            for name, n in part.gauges().items():
+                sizes[name] = sizes.get(name, 0) + n
         return {f"respond_{name}": float(n) for name, n in sizes.items()}
 
-    def _known_by(self, arrival: int) -> None:
-        ready = sorted(
-            (c for c in self._changes if c[0] <= arrival), key=lambda c: (c[0], c[1].change_id, encode(c[1]))
-        )
-        self._changes = [c for c in self._changes if c[0] > arrival]
-        for _, change in ready:
-            changes = self._state(self.tenant, change.environment).changes
-            if all(c.change_id != change.change_id or c.state != change.state for c in changes):
-                changes.append(change)
-                del changes[:-MAX_CHANGES]
+    def _hear(self, until: int, out: Output) -> None:
+        """What was told has arrived by `until`, Unix ns: it is in force."""
+        for heard in self._hearing.until(until):
+            place = (self.tenant, heard.told.environment)
+            if place not in self._of and len(self._of) >= MAX_ENVIRONMENTS:
+                self.unheard += 1
+            else:
+                self._state(*place).hear(heard.arrival, heard.told, self, out)
 
     def _state(self, tenant: str, environment: str) -> _State:
         key = (tenant, environment)
@@ -180,8 +190,7 @@ class Respond:
             {
                 "clocks": self.clocks.state(),
                 "done": self._done,
-                "changes": [[arrival, encode(change)] for arrival, change in self._changes],
-                "offset": dict(sorted(self._offset.items())),
+                "told": self._hearing.state(),
                 "states": [s.state() for _, s in sorted(self._of.items())],
             }
         )
@@ -190,8 +199,8 @@ class Respond:
         """Take over the state of a snapshot; findings after ``done_until`` are read again."""
         read = state.unpack(snapshot)
         self.clocks.restore(read["clocks"])
-        self._changes = [(arrival, decode_change(change)) for arrival, change in read["changes"]]
-        self._offset, self._findings, self._of = read["offset"], {}, {}
+        self._hearing.restore(read["told"])
+        self._findings, self._of = {}, {}
         self._done = read["done"]
         for value in read["states"]:
             restored = _State.of(value, self.policy)
@@ -210,15 +219,39 @@ class _State:
         self.changes: list[Change] = []
         self.anomalies: dict[str, Anomaly] = {}  # open ones, and those closed of late
         self.claimed: dict[str, str] = {}  # anomaly id -> incident id
+        self.owners = Claims(self.anomalies, self.claimed)
+        self.alerts = Alerts(tenant, name)
+        self.commanded = Commanded()
+
+    def hear(self, arrival: int, told: Told, respond: Respond, out: Output) -> None:
+        """Somebody tells something of the environment."""
+        if isinstance(told, Change):
+            if all(c.change_id != told.change_id or c.state != told.state for c in self.changes):
+                self.changes.append(told)
+                del self.changes[:-MAX_CHANGES]
+        elif isinstance(told, Alert):
+            out.anomalies.extend(self.alerts.external.take(arrival, told))
+        else:
+            groups = Groups(
+                self.environment, self.lifecycle, self.owners, partial(self._rank, weights=respond.weights),
+                partial(self._regrouped, about=respond.about), MAX_MEMBERS,
+            )  # fmt: skip
+            incidents, notices = self.commanded.obey(arrival, told, groups)
+            for said in incidents:
+                if said.resolution:
+                    self.memory.resolved(said.incident_id, said.resolution)
+            out.incidents.extend(incidents)
+            out.notices.extend(notices)
 
     def step(self, found: Findings, respond: Respond, out: Output) -> None:
         now, environment = found.time, self.environment
         out.notices.extend(self.gaps.advance(now, found.totals))
+        out.anomalies.extend(self.alerts.begin(now, self.lifecycle.open, environment, self.owners))
         environment.update(found)
         records, forgotten = self.topology.advance(found)
         out.topology.extend(records)
         out.forgotten.extend(forgotten)
-        for anomaly in found.anomalies:
+        for anomaly in (*found.anomalies, *self.alerts.fresh()):
             self.anomalies[anomaly.anomaly_id] = anomaly
         closed, going, opened = self.lifecycle.advance(now, environment)
         for case in list(opened):
@@ -228,6 +261,11 @@ class _State:
                 opened.remove(case)
                 continue
             self._name(case)
+        for case in self.alerts.openings(now, self.lifecycle, environment, self.owners):
+            self._rank(case, respond.weights)
+            self._name(case)
+            opened.append(case)
+        self.alerts.claim(now, self.lifecycle, environment, self.owners, MAX_MEMBERS)
         impact.share_out(self.lifecycle.open, environment)
         ended = []
         for case in sorted(closed + going + opened, key=lambda c: (c.opened, c.incident_id)):
@@ -236,17 +274,29 @@ class _State:
                 self._rank(case, respond.weights)
             impact.assess(case, self.lifecycle.open, environment, respond.criticality)
             self.memory.recall(case, environment, self._relevant(case))
-            if self._news(now, case):
+            raise_severity(case)
+            if self._news(now, case) or self.commanded.restless(case.incident_id, now):
                 case.version += 1
-                case.said_at = now
                 if case.closed >= 0:
                     case.episodes[-1][1] = case.closed
-                out.incidents.append(incident(case, environment, self._relevant(case), now, respond.about))
+                record = self.commanded.published(self._record(case, now, respond.about), now)
+                out.incidents.append(record)
                 if case.closed >= 0:
-                    ended.append(past_of(case, out.incidents[-1].title, environment, self._relevant(case)))
+                    ended.append(past_of(case, record, environment, self._relevant(case)))
         for past in ended:
             self.memory.remember(past)
+        out.incidents.extend(self.commanded.forget(now, self.lifecycle))
         self._forget(now)
+
+    def _record(self, case: Case, now: int, about: tuple[str, str]) -> Incident:
+        case.said_at = now
+        shown = self.commanded.ordered(case, self.environment.services)
+        return incident(shown, self.environment, self._relevant(case), now, about)
+
+    def _regrouped(self, case: Case, now: int, about: tuple[str, str]) -> Incident:
+        """The record of a case that a person has merged or split; the next window has no news of it but its own."""
+        self._news(now, case)
+        return self._record(case, now, about)
 
     def _rank(self, case: Case, weights: Weights) -> None:
         """Causes are sought within two calls, and not among services that only another incident has."""
@@ -262,7 +312,7 @@ class _State:
                 before = max(0.0, (case.onset - unix_ns(change.time)) / SECOND)
                 changed[service] = max(changed.get(service, 0.0), 1.0 / (1.0 + before / 300.0))
         ranked = rank(case.peak, first, self.environment.callees, changed, weights)
-        case.causes = [cause for cause in ranked if cause.service in within]
+        case.causes = with_reported(case, [cause for cause in ranked if cause.service in within])
 
     def _relevant(self, case: Case) -> list[Change]:
         return [c for c in self.changes if -CHANGE_AFTER <= case.onset - unix_ns(c.time) <= CHANGE_BEFORE]
@@ -279,8 +329,11 @@ class _State:
                 return
         names = {environment.services[s] for s in case.services}
         mine = [a for a in self.anomalies.values() if a.service in names and a.anomaly_id not in self.claimed]
+        mine = [a for a in mine if a.kind != "external"]  # what other tools say names no incident that evidence opens
         if mine:
             anomaly = min(mine, key=lambda a: (a.onset, a.service, a.signal, a.anomaly_id)).anomaly_id
+        elif case.alert:
+            anomaly = case.alert
         else:  # evidence that adds up although no single signal was an anomaly
             service = environment.services[first.service]
             anomaly = anomaly_id(
@@ -316,13 +369,16 @@ class _State:
             del self.anomalies[key]
             self.claimed.pop(key, None)
         cases = (*self.lifecycle.open, *self.lifecycle.closed)
-        self.environment.forget(now, {s for c in cases for s in (*c.services, *(cause.service for cause in c.causes))})
+        self.environment.forget(
+            now, {s for c in cases for s in (*c.services, *c.apart, *(cause.service for cause in c.causes))}
+        )
 
     def state(self) -> dict[str, Any]:
         return {
             "environment": self.environment.state(), "lifecycle": self.lifecycle.state(), "gaps": self.gaps.state(),
             "changes": [encode(c) for c in self.changes], "anomalies": [encode(a) for a in self.anomalies.values()],
             "claimed": self.claimed, "topology": self.topology.state(), "memory": self.memory.state(),
+            "alerts": self.alerts.state(), "commanded": self.commanded.state(),
         }  # fmt: skip
 
     @classmethod
@@ -334,8 +390,10 @@ class _State:
         out.gaps.restore(value["gaps"])
         out.changes = [decode_change(c) for c in value["changes"]]
         anomalies = [decode_anomaly(a) for a in value["anomalies"]]
-        out.anomalies = {a.anomaly_id: a for a in anomalies}
-        out.claimed = value["claimed"]
+        out.anomalies.update((a.anomaly_id, a) for a in anomalies)
+        out.claimed.update(value["claimed"])
         out.topology.restore(value["topology"])
         out.memory.restore(value["memory"])
+        out.alerts.restore(value["alerts"])
+        out.commanded.restore(value["commanded"])
         return out

@@ -24,8 +24,9 @@ _COLUMNS = ("lines", "messages", "items", "bytes", "refused")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``produce``."""
     parser.description = (
-        "Send DIR/{metrics,traces,logs}.jsonl[.gz] (OTLP/JSON, one export request a line) and DIR/changes.jsonl[.gz] to "
-        "Kafka, as OTLP protobuf, with the arrival times of aiops replay as timestamps; totals go to stderr."
+        "Send DIR/{metrics,traces,logs}.jsonl[.gz] (OTLP/JSON, one export request a line) and "
+        "DIR/{changes,alerts,commands}.jsonl[.gz] to Kafka, telemetry as OTLP protobuf, with the arrival times of "
+        "aiops replay as timestamps; totals go to stderr."
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
     clients_common.add_options(parser)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from aiops.ingest.stage import Ingest, IngestOutput, Message
-from aiops.records import RecordError, decode_change, encode
+from aiops.records import RecordError, decode_told, encode
 from aiops.signals import SECOND, WindowRows
+from aiops.told import TOLD
 from streams import routing
 from streams.chunks import split
 from streams.layout import ClockOut, Layout
-from streams.records import CHANGE, CONTROL, END, ITEMS, ROWS, TRACED, Headers, Out, Raw, headers_of
+from streams.records import CONTROL, END, ITEMS, KIND_OF, ROWS, TRACED, Headers, Out, Raw, headers_of
 
 STEP = 2_000_000  # bytes taken in at once: what becomes of them must fit a record
 FURTHEST = 3600 * SECOND  # by which an end of input may move a clock beyond its arrival
@@ -44,13 +45,13 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class IngestTask:
-    """One partition of a raw topic of telemetry or of changes.
+    """One partition of a raw topic of telemetry, or of what the engine is told beside it.
 
     Parameters
     ----------
     topic : str
         Name of the raw topic.
-    signal : {'metrics', 'logs', 'traces', 'changes'}
+    signal : {'metrics', 'logs', 'traces'} or one of ``aiops.told.TOLD``
     encoding : str
     progress : Progress
         Of the predecessor.
@@ -66,11 +67,11 @@ class IngestTask:
         self._topic, self._layout = topic, layout
         self._dead_from = progress.position
         self._stage = None
-        if signal != "changes":
+        if signal not in TOLD:
             self._stage = Ingest(self.source, signal, layout.tenant, encoding, layout.key, progress.closed_until)
         self._clock = progress.closed_until
         self._traces = ClockOut(layout.topic("traces"), layout.traces, self.source) if signal in TRACED else None
-        below = ("findings", layout.findings) if signal == "changes" else ("signals", layout.signals)
+        below = ("findings", layout.findings) if signal in TOLD else ("signals", layout.signals)
         self._below = ClockOut(layout.topic(below[0]), below[1], self.source)
 
     @property
@@ -80,7 +81,7 @@ class IngestTask:
 
     @property
     def stage(self) -> Ingest | None:
-        """The stage, for its counters; None where the topic holds changes."""
+        """The stage, for its counters; None where the topic holds no telemetry."""
         return self._stage
 
     @property
@@ -122,7 +123,7 @@ class IngestTask:
         if not messages:
             return []
         if self._stage is None:
-            return self._changes(messages)
+            return self._told(messages)
         done = self._stage.process([Message(m.offset, m.arrival, m.value) for m in messages])
         refused = {r.message: r.reason for r in done.refused}
         dead = [self._dead_letter(m, refused[m.offset]) for m in messages if m.offset in refused] if refused else []
@@ -146,19 +147,19 @@ class IngestTask:
             out += self._traces.reached(done.clock)
         return out + self._below.reached(done.clock)
 
-    def _changes(self, messages: list[Raw]) -> list[Out]:
+    def _told(self, messages: list[Raw]) -> list[Out]:
         layout, out = self._layout, list[Out]()
         for message in messages:
             try:
-                change = decode_change(message.value)
+                told = decode_told(self.signal, message.value)
             except RecordError as error:
                 dead = self._dead_letter(message, str(error))
                 out += [] if dead is None else [dead]
                 continue
-            place = routing.findings_partition(layout.tenant, change.environment, layout.findings, layout.key)
+            place = routing.findings_partition(layout.tenant, told.environment, layout.findings, layout.key)
             at: Headers = [("offset", b"%d" % message.offset), ("arrival", b"%d" % message.arrival)]
-            headers = headers_of(CHANGE, self.source, at)
-            out.append(Out(layout.topic("findings"), place, encode(change), headers))
+            headers = headers_of(KIND_OF[self.signal], self.source, at)
+            out.append(Out(layout.topic("findings"), place, encode(told), headers))
         # Not to the last arrival itself: the next message may have the same.
         self._clock = max(self._clock, max(m.arrival for m in messages) - 1)
         return out + self._below.reached(self._clock)

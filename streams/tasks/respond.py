@@ -5,12 +5,12 @@ from __future__ import annotations
 from aiops.causes.rank import Weights
 from aiops.config import EngineConfig
 from aiops.incidents.stage import Output, Respond
-from aiops.records import Anomaly, Incident, RecordError, decode_change, encode
+from aiops.records import Anomaly, Incident, decode_told, encode
 from aiops.signals import Clocks
 from aiops.topology import Topology
 from streams import codec
 from streams.layout import Layout
-from streams.records import CHANGE, FINDINGS, Out, Record, Refused
+from streams.records import FINDINGS, SIGNAL_OF, Out, Record, Refused
 from streams.tasks.base import LogTask
 
 
@@ -29,7 +29,7 @@ class RespondTask(LogTask):
 
     @property
     def clocks(self) -> Clocks:
-        """Clocks of the detect partitions and of the raw sources of changes."""
+        """Clocks of the detect partitions and of the raw sources of what is told."""
         return self.stage.clocks
 
     @property
@@ -38,7 +38,7 @@ class RespondTask(LogTask):
         return self.stage.done_until + 1
 
     def data(self, record: Record) -> list[Out]:
-        """Take in findings or a change."""
+        """Take in findings, or what somebody told."""
         if record.kind == FINDINGS:
             found = codec.decode_findings(record.value)
             if found.time <= self.stage.done_until:
@@ -49,12 +49,13 @@ class RespondTask(LogTask):
             self.hold(found.time, record.offset)
             self.stage.process(record.source, [found])
             return [self._anomaly(a) for a in found.anomalies]
-        if record.kind == CHANGE:
+        if (signal := SIGNAL_OF.get(record.kind)) is not None:
             try:
                 offset, arrival = int(record.headers["offset"]), int(record.headers["arrival"])
-                self.stage.change(record.source, offset, decode_change(record.value), arrival)
-            except (KeyError, ValueError, RecordError) as error:
-                raise Refused(f"a change at offset {record.offset}: {error}") from None
+                told = decode_told(signal, record.value)
+            except (KeyError, ValueError) as error:
+                raise Refused(f"a {record.kind} at offset {record.offset}: {error}") from None
+            self.stage.tell(record.source, offset, signal, told, arrival)
             return []
         raise Refused(f"a record of kind {record.kind!r} at offset {record.offset} does not belong here")
 
@@ -74,6 +75,7 @@ class RespondTask(LogTask):
         # Nothing will be said of these any more: compaction may forget them.
         topic = self.layout.topic("topology")
         out += [Out(topic, None, None, [], name.encode()) for name in done.forgotten]
+        out += [self._anomaly(anomaly) for anomaly in done.anomalies]
         return out + [self.notice(encode(notice)) for notice in done.notices]
 
     def _incident(self, incident: Incident) -> list[Out]:
@@ -114,8 +116,15 @@ class RespondTask(LogTask):
 
 
 def transition(incident: Incident) -> str:
-    """What this version tells: opened, reopened, updated or resolved."""
-    if incident.state == "resolved":
+    """What this version tells: opened, acknowledged, updated, merged, resolved or reopened."""
+    if incident.state == "resolved" and incident.resolved_at == incident.updated_at:
+        return "resolved"
+    last = incident.log[-1] if incident.log else None
+    if last is not None and last.time == incident.updated_at and not last.refused and incident.version > 1:
+        merged = "merged" if incident.state == "merged" else "updated"
+        told = {"acknowledge": "acknowledged", "resolve": "resolved", "reopen": "reopened", "merge": merged}
+        return told.get(last.command, "updated")
+    if incident.state == "resolved" and not incident.log:
         return "resolved"
     if incident.version == 1:
         return "opened"

@@ -252,7 +252,7 @@ def with_change(service: str, before: int, arrival: int | None = None) -> World:
     """A change so many seconds before the onset of the fault of `cart`."""
     world = World()
     time = T + (130 - before) * SECOND
-    world.respond.change("changes/0", 0, change(service, time), time if arrival is None else arrival)
+    world.respond.tell("changes/0", 0, "changes", change(service, time), time if arrival is None else arrival)
     world.last_for(120)
     world.last_for(CONFIRM, CART)
     return world
@@ -286,7 +286,7 @@ def test_a_change_is_known_from_its_arrival_on():
 
 def test_a_change_belongs_to_the_tenant_of_its_source():
     world = World(Respond([DETECT], tenant="acme"))
-    world.respond.change("changes/0", 0, change("cart", T + 100 * SECOND), T + 100 * SECOND)
+    world.respond.tell("changes/0", 0, "changes", change("cart", T + 100 * SECOND), T + 100 * SECOND)
     world.last_for(120, tenant="acme")
     world.last_for(CONFIRM, CART, tenant="acme")
     assert world.only.causes[0].kind == "change"
@@ -295,7 +295,7 @@ def test_a_change_belongs_to_the_tenant_of_its_source():
 def test_a_change_that_is_told_twice_counts_once():
     world = World()
     for offset in (0, 1, 1):
-        world.respond.change("changes/0", offset, change("cart", T + 100 * SECOND), T + 100 * SECOND)
+        world.respond.tell("changes/0", offset, "changes", change("cart", T + 100 * SECOND), T + 100 * SECOND)
     world.last_for(120)
     world.last_for(CONFIRM, CART)
     assert len(world.only.changes) == 1
@@ -310,7 +310,7 @@ def story(world: World, k: int) -> None:
     terms = {} if quiet else {**CART, **(MAIL if k > 90 else {}), **({"web": {"errors": 6.0}} if k % 60 > 30 else {})}
     found = [anomaly("cart", world.now, signal=f"s{k % 7}")] if not quiet and k % 3 == 0 else []
     if k % 50 == 18:
-        world.respond.change("changes/0", k, change("cart", world.now, f"c{k}"), world.now + 15 * SECOND)
+        world.respond.tell("changes/0", k, "changes", change("cart", world.now, f"c{k}"), world.now + 15 * SECOND)
     totals = {"logs": 5, "metrics": 5, "traces": 0 if 70 < k < 100 else 5}
     world.window(terms, anomalies=found, edges={("web", "cart"): {"gap": 4.0 if k % 60 > 25 else 0.0}}, totals=totals)
 

@@ -95,7 +95,7 @@ def test_signals_words_and_changes_count():
     world.last_for(120)
     seen = []
     for k in range(2):
-        world.respond.change("changes/0", k, change("cart", world.now, f"c{k}"), world.now)
+        world.respond.tell("changes/0", k, "changes", change("cart", world.now, f"c{k}"), world.now)
         log = anomaly("cart", world.now, signal=f"queue {k} full")
         world.last_for(10, CART, anomalies=[log])
         world.last_for(CONFIRM, CART)

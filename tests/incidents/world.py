@@ -7,9 +7,21 @@ from typing import Any
 import numpy as np
 
 from aiops.findings import EDGE_TERMS, TERMS, Findings, Note
-from aiops.incidents.stage import Respond
-from aiops.records import Anomaly, Change, Incident, Window, anomaly_id, encode, rfc3339
-from aiops.signals import SECOND, WINDOW, due
+from aiops.incidents.stage import Output, Respond
+from aiops.records import (
+    Alert,
+    Anomaly,
+    Change,
+    Command,
+    Incident,
+    Notice,
+    Told,
+    Window,
+    anomaly_id,
+    encode,
+    rfc3339,
+)
+from aiops.signals import LATENESS, SECOND, WINDOW, due
 
 T = 1_700_000_000 * SECOND // WINDOW * WINDOW
 SERVICES = ["cart", "db", "mta", "pay", "spam", "web"]
@@ -64,6 +76,27 @@ def change(service: str, time: int, name: str = "deploy-1", environment: str = "
     )
 
 
+def alert(service: str | None, time: int, status: str = "firing", severity: str = "critical", **more: Any) -> Alert:
+    """An alert that has fired since `time`, or that ended then."""
+    fields: dict[str, Any] = {
+        "name": "Slow",
+        "source": "am",
+        "summary": f"{service} is slow",
+        "environment": "prod",
+        **more,
+    }
+    ends = rfc3339(time) if status == "resolved" else None
+    fields = {"starts_at": rfc3339(time), "ends_at": ends, **fields}
+    return Alert(status=status, service=service, severity=severity, **fields)  # type: ignore[arg-type]
+
+
+def command(name: Any, incident: str = "", author: str = "ann", **arguments: str) -> Command:
+    arguments = {key.rstrip("_"): value for key, value in arguments.items()}
+    return Command(
+        command=name, incident_id=incident, author=author, time=rfc3339(T), arguments=arguments, environment="prod"
+    )
+
+
 class World:
     """One window after another; keeps every version that was published."""
 
@@ -71,17 +104,30 @@ class World:
         self.respond = respond or Respond([DETECT])
         self.now = T
         self.said: list[Incident] = []
-        self.notices: list[Any] = []
+        self.notices: list[Notice] = []
+        self.anomalies: list[Anomaly] = []
+        self._told = 0
         self.topology: list[Any] = []
 
     def window(self, terms: Terms | None = None, **more: Any) -> list[Incident]:
         """Ten seconds in which these terms are evident."""
         self.now += WINDOW
         self.respond.process(DETECT, [findings(self.now, terms or {}, **more)])
-        out = self.respond.advance(DETECT, due(self.now - WINDOW))
+        return self._took(self.respond.advance(DETECT, due(self.now - WINDOW)))
+
+    def tell(self, told: Told, arrival: int | None = None) -> list[Incident]:
+        """Somebody says something, at the clock that is reached or at `arrival`."""
+        signal = {Change: "changes", Alert: "alerts", Command: "commands"}[type(told)]
+        at = self.now + LATENESS if arrival is None else arrival
+        self.respond.tell(f"{signal}/0", self._told, signal, told, at)
+        self._told += 1
+        return self._took(self.respond.advance(DETECT, self.respond.clocks[DETECT]))
+
+    def _took(self, out: Output) -> list[Incident]:
         self.said += out.incidents
         self.notices += out.notices
         self.topology += out.topology
+        self.anomalies += out.anomalies
         return out.incidents
 
     def last_for(self, seconds: float, terms: Terms | None = None, **more: Any) -> list[Incident]:

@@ -52,7 +52,7 @@ class Deployment:
         self.stopped: dict[tuple[str, int], float] = {}  # SIGSTOP, until when
         self.later: dict[tuple[str, int], float] = {}  # killed, when to start again
         self.ended: list[tuple[str, int]] = []  # role and status of what ended unasked
-        raw = [{"topic": prefix + topic, "signal": of} for of, topic in SIGNALS.items()]
+        raw = [{"topic": prefix + topic, "signal": of} for of, topic in SIGNALS.items() if of != "commands"]
         whole = {
             "kafka": kafka,
             "prefix": self.prefix,

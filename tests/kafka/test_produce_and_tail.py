@@ -115,7 +115,7 @@ def test_the_end_of_input_is_the_last_record_of_every_partition_of_every_raw_top
             assert end.headers() == [("aiops.control", b"end")]
             assert (end.value(), end.timestamp()[1]) == (b"%d" % clock, last // MS)
             assert sum(bool(m.headers()) for m in records if m.partition() == partition) == 1
-    assert "of input in 8 partitions" in shown
+    assert "of input in 10 partitions" in shown
 
 
 def test_the_drain_of_the_configuration_moves_the_end(day, cluster, capfd):

@@ -101,11 +101,15 @@ class Cluster:
         given = {name.replace("_", "."): value for name, value in settings.items()}
         name = self.prefix + topic
         self.admin.create_topics([NewTopic(name, partitions, 1, config=given)])[name].result(WAIT)
+        until(
+            lambda: name in self.admin.list_topics(timeout=WAIT).topics, WAIT
+        )  # the broker hears of it a moment later
         return name
 
     def create_raw(self, partitions=4, **settings):
         for name in SIGNALS:
             self.create(name, partitions, **{"retention_ms": "-1", **settings})
+        self.create("aiops.commands", partitions)
 
     def configuration(self, **more):
         raw = [{"topic": self.prefix + name, "signal": of} for name, of in SIGNALS.items()]

@@ -16,6 +16,7 @@ import msgspec
 from aiops.config import EngineConfig
 from aiops.recording import Recording
 from aiops.signals import SECOND
+from aiops.told import TOLD
 from streams.layout import Layout
 from streams.records import CONTROL, END, SOURCES, Out, Raw, Record, headers_of
 from streams.tasks.assemble import AssembleTask
@@ -24,7 +25,14 @@ from streams.tasks.detect import DetectTask
 from streams.tasks.ingest import IngestTask
 from streams.tasks.respond import RespondTask
 
-SIGNALS = {"metrics": "otlp_metrics", "logs": "otlp_logs", "traces": "otlp_spans", "changes": "changes"}
+SIGNALS = {
+    "metrics": "otlp_metrics",
+    "logs": "otlp_logs",
+    "traces": "otlp_spans",
+    "changes": "changes",
+    "alerts": "alerts",
+    "commands": "aiops.commands",
+}
 TICK = 10 * SECOND
 
 
@@ -71,12 +79,12 @@ class Cluster:
         layout = self.layout
         raw = {(t, p): f"{t}/{p}" for t, p in self.raw}
         traced = [name for (t, _), name in raw.items() if self.signal[t] in ("logs", "traces")]
-        changes = [name for (t, _), name in raw.items() if self.signal[t] == "changes"]
-        telemetry = [name for (t, _), name in raw.items() if self.signal[t] != "changes"]
+        told = [name for (t, _), name in raw.items() if self.signal[t] in TOLD]
+        telemetry = [name for (t, _), name in raw.items() if self.signal[t] not in TOLD]
         sets = {
             "traces": traced,
             "signals": telemetry + [layout.source("traces", p) for p in range(layout.traces)],
-            "findings": changes + [layout.source("signals", p) for p in range(layout.signals)],
+            "findings": told + [layout.source("signals", p) for p in range(layout.signals)],
         }
         for topic, p in self.makers:
             sources = sorted(sets[topic.rpartition(".")[2]])

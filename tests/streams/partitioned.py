@@ -8,8 +8,9 @@ from aiops.engine import IDLE_AFTER, TICK
 from aiops.findings import Findings
 from aiops.incidents.stage import Output, Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
-from aiops.records import Incident, decode_change
+from aiops.records import Incident, RecordError, decode_told
 from aiops.signals import WindowRows
+from aiops.told import TOLD
 from aiops.topology import Topology
 from aiops.traces.assemble import Assemble
 from streams import codec, routing
@@ -27,8 +28,8 @@ class PartitionedEngine:
         self.config = EngineConfig()
         self.signals = dict(sources)
         tenant = self.config.tenant
-        telemetry = sorted(s for s, signal in sources.items() if signal != "changes")
-        changes = sorted(s for s, signal in sources.items() if signal == "changes")
+        telemetry = sorted(s for s, signal in sources.items() if signal not in TOLD)
+        told = sorted(s for s, signal in sources.items() if signal in TOLD)
         traced = [s for s in telemetry if sources[s] != "metrics"]
         partitions = [f"aiops.traces/{p}" for p in range(traces)] if traced else []
         detects = [f"aiops.signals/{p}" for p in range(signals)]
@@ -36,7 +37,7 @@ class PartitionedEngine:
         self.assemble = [Assemble(name, traced, tenant) for name in partitions]
         self.detect = {name: Detect([*telemetry, *partitions], tenant) for name in detects}
         digest = self.config.digest()
-        self.respond = [Respond([*detects, *changes], config_hash=digest, tenant=tenant) for _ in range(findings)]
+        self.respond = [Respond([*detects, *told], config_hash=digest, tenant=tenant) for _ in range(findings)]
         self.incidents: list[Incident] = []
         self.topology: list[Topology] = []
         self.sent: dict[str, int] = {}  # values of each kind that crossed a topic
@@ -67,17 +68,21 @@ class PartitionedEngine:
         if not messages:
             return
         self._arrived[source] = max(self._arrived[source], messages[-1].arrival)
-        if self.signals[source] != "changes":
+        signal = self.signals[source]
+        if signal not in TOLD:
             self._ingested(source, self.ingest[source].process(messages))
             return
         for message in messages:
-            change = decode_change(message.value)
-            place = routing.findings_partition(self.config.tenant, change.environment, len(self.respond), KEY)
-            self.respond[place].change(source, message.offset, change, message.arrival)
+            try:
+                told = decode_told(signal, message.value)
+            except RecordError:
+                continue
+            place = routing.findings_partition(self.config.tenant, told.environment, len(self.respond), KEY)
+            self.respond[place].tell(source, message.offset, signal, told, message.arrival)
         self._clock(source, messages[-1].arrival - 1)
 
     def _clock(self, source: str, clock: int) -> None:
-        if self.signals[source] == "changes":
+        if self.signals[source] in TOLD:
             for respond in self.respond:
                 self._responded(respond.advance(source, clock))
         else:

@@ -120,3 +120,24 @@ def test_changes_go_to_the_partition_of_their_environment_with_their_arrival():
     assert out[0].partition == out[2].partition
     assert ingest.clock == T + 12 * SECOND - 1
     assert ingest.needed_from == 3
+
+
+@pytest.mark.parametrize(
+    ("signal", "kind", "body"),
+    [
+        ("alerts", "alert", {"name": "Slow", "status": "firing", "starts_at": "2023-11-14T22:13:20Z"}),
+        (
+            "commands",
+            "command",
+            {"command": "comment", "incident_id": "c", "author": "ann", "time": "2023-11-14T22:13:20Z"},
+        ),
+    ],
+)
+def test_alerts_and_commands_travel_as_changes_do(signal, kind, body):
+    ingest = task(signal)
+    said = [Raw(k, T + k, None, orjson.dumps({**body, "environment": "production"}), []) for k in range(2)]
+    out = ingest.process([*said, Raw(2, T + 2, None, b'{"x": 1}', [])])
+    assert kinds(out) == [kind, kind, "dead", "clock", "clock"]
+    assert dict(out[1].headers)["arrival"] == b"%d" % (T + 1)
+    assert {o.partition for o in out[:2]} == {task("changes").process([change(0, T)])[0].partition}
+    assert ingest.needed_from == 3

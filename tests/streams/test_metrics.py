@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aiops.ingest.stage import Counters
 from aiops.signals import END_OF_TIME, SECOND
+from aiops.told import TOLD
 from streams.control import sources_record
 from streams.layout import Layout
 from streams.metrics import LIVE, PLACE_TOTALS, PLACES, TOTALS, Metrics
@@ -195,14 +196,14 @@ def kept_of(task: LogTask) -> Any:
     return Kept(task, Stragglers(None))
 
 
-@pytest.mark.parametrize("signal", ["metrics", "logs", "traces", "changes"])
+@pytest.mark.parametrize("signal", ["metrics", "logs", "traces", "changes", "alerts"])
 def test_ingest_tells_of_its_stage(signal):
     role = IngestRole([RawTopic("raw", signal)], Layout(), "g", None, 10.0)
     task, _ = role.open(TopicPartition("raw", 2), TopicPartition("raw", 2, 5))
     found = role.reading(task, True)
     assert found.clocks == {"raw/2": -1}
     names = {f"ingest_{name}_total" for name in Counters.__slots__}
-    assert names <= set(found.gauges) if signal != "changes" else set(found.gauges) == {"ingest_messages_ahead_total"}
+    assert names <= set(found.gauges) if signal not in TOLD else set(found.gauges) == {"ingest_messages_ahead_total"}
 
 
 # ---- documents --------------------------------------------------------------------------------------------------------

@@ -361,6 +361,20 @@ def test_a_part_that_comes_in_ever_new_lines_grows_by_some_bytes_only():
     assert max(sizes) - min(sizes) <= 4 * 12
 
 
+def test_alerts_and_commands_go_by_what_must_stay_in_order():
+    alert = {
+        "name": "Slow",
+        "status": "firing",
+        "starts_at": "2025-03-03T08:00:00Z",
+        "alert_id": "f1",
+        "service": "cart",
+    }
+    said = {"command": "comment", "incident_id": "c", "author": "ann", "time": "2025-03-03T08:00:00Z"}
+    for signal, record, key in (("alerts", alert, b"f1"), ("commands", said, b"c")):
+        line = json.dumps(record).encode()
+        assert Split(signal, 6).parts(line) == [(partition_of(key, 6), key, line, 1, False)]
+
+
 def test_changes_go_as_they_stand_to_the_partition_of_their_service():
     change = {
         "change_id": "c1", "time": "2025-03-03T08:00:00Z", "kind": "deploy", "service": "cart", "environment": "prod",

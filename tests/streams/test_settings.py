@@ -45,6 +45,7 @@ class TestDefaults:
         assert settings == Settings(kafka=KAFKA)
         assert [(r.topic, r.signal) for r in settings.raw] == [
             ("otlp_metrics", "metrics"), ("otlp_logs", "logs"), ("otlp_spans", "traces"), ("changes", "changes"),
+            ("alerts", "alerts"),
         ]  # fmt: skip
         assert (settings.http.port, settings.logging.format, settings.tenant) == (9464, "json", "default")
         assert settings.clocks.idle_after == 30 * SECOND
@@ -170,6 +171,8 @@ class TestRefusals:
             ("raw: [{topic: aiops.x, signal: logs}]", "begins with the prefix of the engine's own topics"),
             ("raw: [{topic: a, signal: logs}, {topic: a.dlq, signal: logs}]", "raw[1].topic: 'a.dlq' is there twice"),
             ("raw: [{topic: a, signal: changes, encoding: otlp_json}]", "changes are JSON"),
+            ("raw: [{topic: a, signal: alerts, encoding: otlp_json}]", "alerts are JSON"),
+            ("raw: [{topic: a, signal: commands}]", "commands come on aiops.commands, which is always read"),
             ("prefix: a/b", "prefix: 'a/b'"),
             ("consumer: {sasl: {password: x}}", "consumer.sasl: a value is expected"),
             ("consumer: {client.id: }", "consumer.client.id: a value is expected"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from aiops.recording import Recording
 from streams.layout import Layout
 from tests.streams.log import Cluster
+from tests.telling import answered_alert, replayed
 
 WHOLE = (
     pytest.mark.acceptance
@@ -33,3 +35,19 @@ def test_crashes_at_any_moment_change_no_byte(faulty_hour, faulty_incidents, fau
     assert cluster.run(crashes=60) == faulty_incidents
     assert cluster.topology() == faulty_topology
     assert cluster.crashes == 60
+
+
+@pytest.mark.parametrize("findings", [pytest.param(1, marks=WHOLE), 3])
+def test_alerts_and_commands_are_obeyed_alike_through_the_log_and_crashes(tmp_path, findings):
+    answered_alert(tmp_path)
+    expected = replayed(tmp_path)
+    assert b'"restarted"' in expected
+    cluster = Cluster(Layout(traces=1, signals=2, findings=findings), 2, seed=findings)
+    cluster.produce(Recording(tmp_path))
+    assert cluster.run(crashes=30) == expected
+    assert cluster.crashes == 30
+    anomalies = cluster.log.public["aiops.anomalies"]
+    assert {b'"state":"open"' in (out.value or b"") for out in anomalies if b'"external"' in (out.value or b"")} == {
+        True,
+        False,
+    }

@@ -23,7 +23,17 @@ SMALL = Settings(
     raw=[RawTopic("m", "metrics"), RawTopic("l", "logs"), RawTopic("s", "traces"), RawTopic("c", "changes")],
     topics=Topics(partitions=Partitions(raw=2, traces=3, signals=2, findings=1)),
 )
-NUMBERS = {"m": 2, "l": 1, "s": 2, "c": 1, "p.traces": 3, "p.signals": 2, "p.findings": 1, "p.sources": 1}
+NUMBERS = {
+    "m": 2,
+    "l": 1,
+    "s": 2,
+    "c": 1,
+    "p.traces": 3,
+    "p.signals": 2,
+    "p.findings": 1,
+    "p.sources": 1,
+    "p.commands": 2,
+}
 
 
 def by_name(settings=SMALL):
@@ -35,7 +45,7 @@ class TestTable:
         names = [topic.name for topic in topics.table(SMALL)]
         assert len(names) == len(set(names))
         own = """sources traces signals findings findings.dlq snapshots.assemble snapshots.detect snapshots.respond incidents
-            incident-events anomalies notices topology templates commands"""
+            incident-events anomalies notices topology templates commands commands.dlq"""
         assert set(names) == {f"{r}{dlq}" for r in "mlsc" for dlq in ("", ".dlq")} | {
             f"p.{name}" for name in own.split()
         }
@@ -146,13 +156,14 @@ class TestSources:
         assert source_sets(SMALL, NUMBERS) == {
             "traces": ["l/0", "s/0", "s/1"],
             "signals": ["l/0", "m/0", "m/1", "p.traces/0", "p.traces/1", "p.traces/2", "s/0", "s/1"],
-            "findings": ["c/0", "p.signals/0", "p.signals/1"],
+            "findings": ["c/0", "p.commands/0", "p.commands/1", "p.signals/0", "p.signals/1"],
         }
 
     def test_without_traces_and_logs_nobody_waits_for_assemble(self):
         settings = Settings(kafka=KAFKA, prefix="p", raw=[RawTopic("m", "metrics")])
         sets = source_sets(settings, NUMBERS)
-        assert sets == {"traces": [], "signals": ["m/0", "m/1"], "findings": ["p.signals/0", "p.signals/1"]}
+        assert (sets["traces"], sets["signals"]) == ([], ["m/0", "m/1"])
+        assert sets["findings"] == ["p.commands/0", "p.commands/1", "p.signals/0", "p.signals/1"]
 
     @given(st.lists(st.text(max_size=5)), st.integers(0, 1 << 40))
     def test_a_record_says_the_set_whatever_its_order(self, sources, generation):
@@ -203,7 +214,8 @@ class TestRights:
         assert {operation for _, operation in worker} == {"READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"}
         assert not {(name, "WRITE") for name in "mlsc"} & worker
         assert {(name, "READ") for name in "mlsc"} <= worker
-        assert not {name for name, _ in worker} & {"p.commands"}
+        assert ("p.commands", "READ") in worker
+        assert ("p.commands", "WRITE") not in worker
 
     def test_nobody_has_a_right_to_topics_that_the_table_does_not_name(self):
         names = set(by_name())
