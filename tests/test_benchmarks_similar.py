@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from aiops.incidents.similar import LISTED
-from benchmarks.similar import Seen, by, count, newest, same_cause, twice
+from benchmarks.similar import Seen, by, count, newest, pooled, same_cause, twice
 
 CART, PAY = ("cart", "cpu"), ("pay", "code_error")
 
@@ -51,3 +51,11 @@ def test_a_day_holds_every_fault_twice_far_apart():
     for one, again in zip(faults[:4], faults[4:], strict=True):
         assert (one.service, one.kind, one.mode) == (again.service, again.kind, again.mode)
         assert again.start - one.end > 1800.0 + 900.0
+
+
+def test_days_are_put_together_one_after_another():
+    together = pooled([DAY, DAY])
+    assert [one.incident_id for one in together[:5]] == ["0/a", "0/b", "0/c", "0/d", "1/a"]
+    assert together[4].opened - together[0].opened == 86_400.0
+    counts = count([together], by({"cause": 1.0}, 0.5))
+    assert (counts.again, counts.named) == (4, 4)  # c, and on the second day a, b and c
