@@ -1,7 +1,7 @@
 """Evidence of an incident's services -> ranked causes: additive evidence, explained away along the call graph, onset order.
 
-A caller that fails because its callee fails is discounted by the callee's evidence.  What a service does by itself (resources,
-own time) and what touches most of its edges (network) is not discounted.
+A caller that fails because its callee fails, or is late, is discounted by the callee's evidence, also where what lies between
+them stays quiet.  What a service does by itself (resources, own time) and what touches most of its edges (network) is not.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from aiops.signals import SECOND
 NET, EDGE, DOWN = len(TERMS), len(TERMS) + 1, len(TERMS) + 2
 N_TERMS = len(TERMS) + 3
 CAP = 8.0  # of every term
+HOPS = 3  # calls over which a failure explains those above it
 TERM_NAMES = (*TERMS, "net", "edge", "down")
 
 
@@ -40,7 +41,9 @@ class Weights:
     down: float = 1.5
     log: float = 0.4
     change: float = 1.5
-    away: float = 0.5  # discount of a caller's code evidence by its callee's
+    away: float = 0.7  # discount of a caller's code evidence by what its callees explain
+    through: float = 0.8  # part of what a callee's callee explains to the caller, though the callee itself may be quiet
+    slow: float = 0.5  # part of what makes a service slow that explains failures of its callers: they time out
     away_down: float = 0.7  # discount of all that a caller does by itself when a callee is surely down
     early: float = 0.5  # bonus of the first service with evidence
     starved: float = 3.0  # resource evidence from which a network cause is one of resources
@@ -82,11 +85,12 @@ def rank(
     loud = np.maximum(peak[:, NOVEL], peak[:, ERRORS])
     code = w.code * np.maximum(peak[:, LOST], loud) + w.code_second * np.minimum(peak[:, LOST], loud)
     silent = np.maximum(peak[:, HEARTBEAT], peak[:, DOWN])
-    explains = np.maximum(code, silent)
+    late = np.maximum(np.maximum(peak[:, RESOURCE], peak[:, OWN]), peak[:, EDGE])
+    explains = np.maximum(np.maximum(code, silent), w.slow * late).tolist()
     out = []
     earliest = float(first.min(initial=np.inf))
     for s in range(len(peak)):
-        below = max((float(explains[c]) for c in callees.get(s, ()) if c != s), default=0.0)
+        below = _below(s, explains, callees, w.through) if code[s] > 0.0 else 0.0
         lost = max((float(peak[c, DOWN]) for c in callees.get(s, ()) if c != s), default=0.0)
         alone = 1.0 - w.away_down * min(1.0, lost / CAP)
         parts = {
@@ -122,6 +126,17 @@ def _kind(parts: dict[str, float], resource: float, w: Weights) -> str:
         return "resource"  # who lacks CPU answers late on every edge, and computes slowly
     kinds = {"resource": "resource", "own": "resource", "net": "network", "code": "code", "heartbeat": "resource"}
     return kinds.get(name, {"down": "dependency", "log": "code"}.get(name, "unknown"))
+
+
+def _below(service: int, explains: list[float], callees: dict[int, set[int]], part: float) -> float:
+    """What those below a service, at most ``HOPS`` calls, explain of its failures; never the service itself by a circle."""
+    seen, level, most, share = {service}, {service}, 0.0, 1.0
+    for _ in range(HOPS):
+        level = {c for s in level for c in callees.get(s, ()) if c < len(explains)} - seen
+        seen |= level
+        most = max(most, share * max((explains[c] for c in level), default=0.0))
+        share *= part
+    return most
 
 
 def _decay(ns: float) -> float:

@@ -118,6 +118,14 @@ class Environment:
             out |= self.near(other)
         return out
 
+    def calls_lead(self, start: int, end: int) -> bool:
+        """Do calls lead from one service to another, however many of them?"""
+        reached, frontier = {start}, {start}
+        while frontier and end not in reached:
+            frontier = {c for s in frontier for c in self.callees.get(s, ())} - reached
+            reached |= frontier
+        return end in reached
+
     def neighbourhood_without(self, service: int, taken: set[int]) -> float:
         """Strength of a service, and half of its strongest neighbour's that is not in `taken`; 0 for a calm service."""
         if self.strength[service] <= 0:

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.causes.rank import N_TERMS, Ranked
-from aiops.findings import HEARTBEAT, RESOURCE, Note
+from aiops.causes.rank import DOWN, N_TERMS, Ranked
+from aiops.findings import HEARTBEAT, OWN, RESOURCE, Note
 from aiops.incidents.environment import ACTIVE, Environment
 from aiops.records import Anomaly
 from aiops.signals import SECOND, WINDOW
@@ -42,6 +42,7 @@ class Policy:
     quiet: int = 60 * SECOND
     cool: int = 60 * SECOND  # after closing, the same neighbourhood opens nothing
     longest: int = 900 * SECOND
+    apart: int = 30 * SECOND  # what begins so much later, and no calls lead there, is another incident
     settle: int = 300 * SECOND  # services and causes change until then
     episode: int = 1800 * SECOND  # the same cause within this time after closing is the same incident again
 
@@ -61,6 +62,7 @@ class Case:
     members: dict[str, Any] = field(default_factory=dict)  # anomaly id -> Anomaly
     more_members: int = 0
     seed: int = -1  # service whose neighbourhood opened it
+    beside: bool = False  # opened beside another that has nothing to do with it: what that holds is no part of this
     episode: int = 1
     episodes: list[list[int | None]] = field(default_factory=list)
     version: int = 0
@@ -142,7 +144,14 @@ class Lifecycle:
         if now <= case.opened + self.policy.settle:
             members = set(case.services)  # as of now: who joins in this window brings its neighbours in the next
             active = np.flatnonzero(strength >= ACTIVE).tolist()
-            case.services.update(s for s in active if environment.around(s) & members and s not in case.apart)
+            held = {s for c in self.open if c is not case for s in c.services} if case.beside else set()
+            case.services.update(
+                s
+                for s in active
+                if s not in members | case.apart | held
+                and environment.around(s) & members
+                and not self._apart(s, case, environment)
+            )
             case.observe(environment)
         else:
             case.settled = True
@@ -182,15 +191,19 @@ class Lifecycle:
             near = environment.around(s)
             # Beside an incident nothing opens until that has settled; then only what it does not hold yet, or what began
             # after that.  Whether it is another problem is seen when its causes are ranked.
-            if any(near & c.present and not self._beside(now, s, c, environment) for c in self.open):
+            beside = [c for c in self.open if near & c.present]
+            apart = all(s not in c.services and self._apart(s, c, environment) for c in beside)
+            if not apart and any(not self._beside(now, s, c, environment) for c in beside):
                 continue
             if any(now - c.closed < p.cool and near & c.services for c in self.closed):
                 continue
             since = self._since[s] if s in self._since else self._sums[s][0]
             onset = int(min(since, environment.first[s]))
             group = {k for k in near if strength[k] >= ACTIVE} | {s}
+            if apart:
+                group -= {k for c in beside for k in c.services}
             case = Case("", now, onset, group, environment.evidence.copy(), environment.first.copy())
-            case.seed = s
+            case.seed, case.beside = s, apart and bool(beside)
             case.notes = dict(environment.notes)
             for time, evidence, notes in environment.history:
                 if time >= onset:
@@ -225,6 +238,23 @@ class Lifecycle:
         settled = case.opened + self.policy.settle
         new = service not in case.present and environment.strength[service] >= ACTIVE
         return now > settled and (new or environment.began_after(service, settled))
+
+    def _apart(self, service: int, case: Case, environment: Environment) -> bool:
+        """Has a service trouble of its own that has nothing to do with an open incident?
+
+        It is not slow or failing but down, short of a resource, or lost instances; that began later than the
+        incident's first cause; and no calls lead from one to the other.
+        """
+        own = environment.evidence[service, [RESOURCE, OWN, HEARTBEAT, DOWN]].max()
+        if own < ACTIVE or not case.causes or case.causes[0].score < self.policy.cause:
+            return False
+        cause = case.causes[0].service
+        return bool(
+            service != cause
+            and environment.first[service] >= case.first[cause] + self.policy.apart
+            and not environment.calls_lead(service, cause)
+            and not environment.calls_lead(cause, service)
+        )
 
     def same_cause(self, case: Case) -> bool:
         """Is this only another symptom of an open case: the same first cause, beside which its own part is small?"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiops.causes.rank import DOWN, N_TERMS, NET, Weights, confidence, rank
+from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET, Weights, confidence, rank
 from aiops.findings import ERRORS, HEARTBEAT, LOG, LOST, METRIC, NOVEL, OWN, RESOURCE
 from aiops.signals import SECOND
 
@@ -67,6 +67,22 @@ def test_a_chain_of_failures_leads_to_its_end():
     assert order({s: {ERRORS: 7.0} for s in (WEB, CART, DB)})[0] == DB
 
 
+def test_a_failure_explains_those_above_it_though_what_lies_between_is_quiet():
+    assert order({WEB: {ERRORS: 8.0}, DB: {ERRORS: 7.0}}) == [DB, WEB]
+    assert order({WEB: {ERRORS: 8.0}, DB: {ERRORS: 7.0}}, calls={WEB: {CART}}) == [WEB, DB]
+
+
+def test_callers_that_time_out_are_excused_by_what_is_slow():
+    for term in (RESOURCE, OWN, EDGE):
+        excused = {r.service: r for r in ranked({WEB: {ERRORS: 8.0}, CART: {term: 8.0}})}[WEB]
+        assert excused.score < ranked({WEB: {ERRORS: 8.0}})[0].score
+
+
+def test_nobody_is_excused_by_itself_in_a_circle_of_calls():
+    circle = {WEB: {CART}, CART: {DB}, DB: {WEB}}
+    assert ranked({WEB: {ERRORS: 8.0}}, calls=circle) == ranked({WEB: {ERRORS: 8.0}}, calls={})
+
+
 def test_a_callee_without_evidence_excuses_nobody():
     alone = ranked({WEB: {ERRORS: 8.0}}, calls={})
     assert ranked({WEB: {ERRORS: 8.0}}) == alone
@@ -124,8 +140,8 @@ def test_a_change_long_ago_tells_no_kind():
 
 def test_of_equal_evidence_the_earlier_leads():
     evidence = {WEB: {LOST: 6.0}, DB: {LOST: 6.0}}
-    assert order(evidence, first={WEB: 60, DB: 0}) == [DB, WEB]
-    assert order(evidence, first={WEB: 0, DB: 60}) == [WEB, DB]
+    assert order(evidence, first={WEB: 60, DB: 0}, calls={}) == [DB, WEB]
+    assert order(evidence, first={WEB: 0, DB: 60}, calls={}) == [WEB, DB]
 
 
 def test_ties_go_to_the_first_service():
