@@ -242,8 +242,8 @@ class Lifecycle:
     def _apart(self, service: int, case: Case, environment: Environment) -> bool:
         """Has a service trouble of its own that has nothing to do with an open incident?
 
-        It is not slow or failing but down, short of a resource, or lost instances; that began later than the
-        incident's first cause; and no calls lead from one to the other.
+        It is short of a resource, slow by itself, down or lost instances; that began later than the incident's first
+        cause; and no calls lead from one to the other.
         """
         own = environment.evidence[service, [RESOURCE, OWN, HEARTBEAT, DOWN]].max()
         if own < ACTIVE or not case.causes or case.causes[0].score < self.policy.cause:

@@ -59,16 +59,12 @@ WRONG_NUMBER = {
     "batch": "a processor at its limit opens an incident at once, whether anybody waits for it or not",
     "debug-logs": "lines that a change of level brings are a storm of lines, whatever they say",
     "host-down": "services of the host that are not within two calls of each other open an incident each",
-    "two-unrelated": "what is within two calls of an incident joins it, also what has a cause of its own",
 }
 WRONG_CAUSE = {
-    "retry-storm": "the callers that try again have more evidence than the service that is kept busy",
-    "cascade": "the callers whose pools are full have more evidence than the slow database, which sends no spans",
     "disk-full": "the caller whose writes fail has more evidence than the database, whose reads go on",
     "background-errors-and-fault": "bursts that come all day are blamed",
     "noisy-host": "services of the host are slow, and so are their callers, which are blamed",
     "zone-partition": "calls between the halves fail everywhere, and one service is blamed with confidence",
-    "two-unrelated": "there is one incident for both",
 }
 
 
