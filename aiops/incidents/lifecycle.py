@@ -79,7 +79,7 @@ class Case:
     felt: list[str] = field(default_factory=list)  # callers of the first cause with evidence of their own
     similar: list[Any] = field(default_factory=list)  # what looked alike, as plain values
     matched: int = 0  # when that was looked for last: 1 at its opening, 2 when its causes were settled or it closed
-    apart: set[int] = field(default_factory=set)  # services that a person split off: they never join again
+    split_off: set[int] = field(default_factory=set)  # services that a person split off: they never join again
     reported: int = -1  # service named by the alert that opened it, -1 = evidence did
     alert: str = ""  # id of the anomaly of that alert
     floor: str = ""  # least severity, that of its alerts
@@ -148,7 +148,7 @@ class Lifecycle:
             case.services.update(
                 s
                 for s in active
-                if s not in members | case.apart | held
+                if s not in members | case.split_off | held
                 and environment.around(s) & members
                 and not self._apart(s, case, environment)
             )
@@ -289,7 +289,7 @@ class Lifecycle:
         self._sums = {s: (since, total) for s, since, total in state["sums"]}
 
 
-_SETS = ("services", "left", "apart")
+_SETS = ("services", "left", "split_off")
 
 
 def _case(case: Case) -> dict[str, Any]:

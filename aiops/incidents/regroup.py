@@ -76,11 +76,11 @@ class Groups:
             incident, now, int(first) if np.isfinite(first) else case.onset, set(services), case.peak.copy(),
             case.first.copy(), dict(case.notes), members=members, seed=min(services), episodes=[[now, None]],
             quiet={s: since for s, since in case.quiet.items() if s in services}, left=case.left & services,
-            affected=case.affected, apart=case.apart | (case.services - services),
+            affected=case.affected, split_off=case.split_off | (case.services - services),
         )  # fmt: skip
         case.members = {key: m for key, m in case.members.items() if key not in members}
         case.services -= services
-        case.apart |= services
+        case.split_off |= services
         case.left -= services
         case.quiet = {s: since for s, since in case.quiet.items() if s not in services}
         if case.reported in services:
@@ -105,7 +105,7 @@ def _take(target: Case, given: Case, most: int) -> None:
         if service not in target.services:
             target.quiet[service] = since
     target.services |= given.services
-    target.apart = (target.apart | given.apart) - target.services
+    target.split_off = (target.split_off | given.split_off) - target.services
     for key, member in given.members.items():
         if len(target.members) < most or key in target.members:
             target.members[key] = member

@@ -370,7 +370,7 @@ class _State:
             self.claimed.pop(key, None)
         cases = (*self.lifecycle.open, *self.lifecycle.closed)
         self.environment.forget(
-            now, {s for c in cases for s in (*c.services, *c.apart, *(cause.service for cause in c.causes))}
+            now, {s for c in cases for s in (*c.services, *c.split_off, *(cause.service for cause in c.causes))}
         )
 
     def state(self) -> dict[str, Any]:
