@@ -14,6 +14,7 @@ from aiops.detect.stage import Detect
 from aiops.findings import Findings
 from aiops.incidents.stage import Output, Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
+from aiops.noise_report import NoiseReport
 from aiops.records import Anomaly, Incident, Notice, RecordError, decode_told
 from aiops.signals import SECOND
 from aiops.told import TOLD
@@ -35,6 +36,7 @@ class Step:
     findings: list[Findings] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     topology: list[Topology] = field(default_factory=list)
+    noise: list[NoiseReport] = field(default_factory=list)
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
 
 
@@ -164,3 +166,4 @@ class Engine:
         step.anomalies.extend(out.anomalies)
         step.notices.extend(out.notices)
         step.topology.extend(out.topology)
+        step.noise.extend(out.noise)

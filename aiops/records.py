@@ -193,7 +193,8 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """Totals, however many members are listed; ``signals`` are the distinct ones among up to 500 members.
 
-    ``alerts`` are those of them that another tool raised.
+    ``alerts`` are those of them that another tool raised.  ``suppressed`` anomalies belong to the incident as well and are not
+    among ``anomalies``: what came back, flaps, or was counted in a storyline.
     """
 
     anomalies: int = 0
@@ -329,8 +330,9 @@ class Notice(PublicRecord, frozen=True, kw_only=True):
     """Something about the collection of telemetry or a command, not about the services: a signal fell silent, a source lags.
 
     ``silence``: all of ``signal`` of the environment stopped while other signals go on.  ``straggler``: ``source`` was
-    let go because it held the others up.  ``overload``: a bound was reached and data was dropped.
-    ``command``: what a person (``source``) commanded was refused.  ``until`` is null while it lasts.
+    let go because it held the others up.  ``overload``: so many anomalies open at once that only the first of each kind, and
+    those that are critical or high, are shown by themselves, and the rest is counted.  ``command``: what a person (``source``)
+    commanded was refused.  ``until`` is null while it lasts.
     """
 
     kind: NoticeKind

@@ -124,7 +124,7 @@ class Options:
         Arrivals (Unix ns) taken: from `begin` on, before `until`.
     speed : float
         Times real time; 0: as fast as possible.
-    anomalies, findings, notices, topology, refused : Path or None
+    anomalies, findings, notices, topology, noise, refused : Path or None
         Files of JSON lines.
     config : EngineConfig
         Of the engine.
@@ -139,6 +139,7 @@ class Options:
     findings: Path | None = None
     notices: Path | None = None
     topology: Path | None = None
+    noise: Path | None = None
     refused: Path | None = None
     config: EngineConfig = field(default_factory=EngineConfig)
 
@@ -199,9 +200,9 @@ def replay(
         def opened(path: Path | None) -> IO[bytes] | None:
             return None if path is None else stack.enter_context(path.open("wb"))
 
-        anomalies, findings, notices, topology, refused = map(
-            opened, (options.anomalies, options.findings, options.notices, options.topology, options.refused)
-        )
+        outputs = (options.anomalies, options.findings, options.notices, options.topology, options.noise)
+        anomalies, findings, notices, topology, noise = map(opened, outputs)
+        refused = opened(options.refused)
         messages = _between(recording, options, summary)
         pace = Pace(options.speed) if options.speed else None
         try:
@@ -215,6 +216,7 @@ def replay(
                 _write(findings, map(findings_json, step.findings))
                 _write(notices, map(encode, step.notices))
                 _write(topology, map(encode, step.topology))
+                _write(noise, map(encode, step.noise))
                 _write(refused, (_refusal(source, r.message, r.reason) for source, r in step.refused))
                 watch(engine, arrival)
         except RecordingError:

@@ -17,10 +17,13 @@ import msgspec
 
 from aiops.codec import SCHEMA_VERSION, PublicRecord
 from aiops.generated import outdated, write_or_check
+from aiops.noise_report import NoiseReport
 from aiops.records import Alert, Anomaly, Change, Command, Incident, Notice
 from aiops.topology import Topology
 
-RECORDS: tuple[type[PublicRecord], ...] = (Anomaly, Incident, Change, Alert, Notice, Command, Topology)
+RECORDS: tuple[type[PublicRecord], ...] = (
+    Anomaly, Incident, Change, Alert, Notice, Command, Topology, NoiseReport,
+)  # fmt: skip
 DIRECTORY = Path("docs/schema")
 
 

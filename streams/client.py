@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from aiops.errors import UserError
+from aiops.noise_report import NoiseReport, decode_noise_report
 from aiops.records import (
     Anomaly,
     Incident,
@@ -374,6 +375,13 @@ class Notices(Reader[Notice]):
 
     default_topic = "aiops.notices"
     decode = staticmethod(decode_notice)
+
+
+class NoiseReports(Reader[NoiseReport]):
+    """How much telemetry became how few incidents; parameters as of ``Reader``."""
+
+    default_topic = "aiops.noise"
+    decode = staticmethod(decode_noise_report)
 
 
 def _empty(message: Message, reading: _Reading) -> bool:

@@ -105,7 +105,7 @@ class Retention(Section, frozen=True):
     anomalies : duration
         Anomalies.
     public : duration
-        Incident events, notices and commands.
+        Incident events, notices, noise figures and commands.
     dlq : duration
         Messages that could not be decoded.
     """

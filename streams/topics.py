@@ -170,6 +170,7 @@ def _public(settings: Settings) -> Iterator[Topic]:
     yield public("anomalies", "anomaly id", "every version of every anomaly", retention.anomalies)
     yield public("notices", "environment", "what is wrong with the telemetry itself", retention.public)
     yield public("topology", "topology id", "services and who calls whom, how they are and how they were", None)
+    yield public("noise", "environment", "how much telemetry became how few incidents", retention.public)
     yield public("templates", "template id", "templates of log lines; not written by this release", None, ())
     yield Topic(
         settings.topic("commands"), "public", "incident id", number, "what people command", PEOPLE, INGEST,

@@ -162,27 +162,6 @@ class Alerts:
         self.external.restore(state)
 
 
-class Claims:
-    """``Owners`` over two tables: the anomalies that are known, and the incident of each that has one."""
-
-    def __init__(self, anomalies: dict[str, Anomaly], claimed: dict[str, str]) -> None:
-        self._anomalies, self._claimed = anomalies, claimed
-
-    def owner(self, anomaly_id: str) -> str:
-        """Id of the incident; empty where there is none."""
-        return self._claimed.get(anomaly_id, "")
-
-    def move(self, keys: Iterable[str], incident: str) -> None:
-        """These anomalies belong to this incident from now on; those that nobody knows are passed over."""
-        for key in keys:
-            if key in self._anomalies:
-                self._claimed[key] = incident
-
-    def give(self, source: str, target: str) -> None:
-        """All that belongs to one incident belongs to another one."""
-        self.move([key for key, owner in self._claimed.items() if owner == source], target)
-
-
 def with_reported(case: Case, ranked: list[Ranked]) -> list[Ranked]:
     """The causes of a case, among them the service that the alert named which opened it, if nothing else speaks for that."""
     if case.reported < 0 or any(cause.service == case.reported for cause in ranked):

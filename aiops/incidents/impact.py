@@ -6,6 +6,7 @@ Two incidents at once never share a figure: a failed request is counted for the 
 from __future__ import annotations
 
 from aiops.findings import ERRORS, HEARTBEAT, LOSS, LOST, NOVEL
+from aiops.incidents import symptoms
 from aiops.incidents.criticality import Criticalities
 from aiops.incidents.environment import ACTIVE, STRONG, Environment
 from aiops.incidents.lifecycle import Case
@@ -25,6 +26,7 @@ def assess(case: Case, cases: list[Case], environment: Environment, criticality:
     """Who feels an incident, until its causes are settled, and how severe it is; `cases` are those that are open."""
     if not case.settled:
         case.felt = felt(case, cases, environment)
+    case.symptom = case.symptom or symptoms.seen(case, environment)
     case.severity, case.severity_reason = severity(case, environment, criticality)
 
 
@@ -103,6 +105,8 @@ def _part(claims: dict[int, float], number: int, failed: float) -> float:
 def severity(case: Case, environment: Environment, criticality: Criticalities) -> tuple[str, str]:
     """Severity and why: from the share of requests that fail, the evidence of its services, and how much they matter."""
     level, why = _plain(case)
+    if level in ("low", "medium") and symptoms.unfelt(case):
+        level, why = "info", f"a resource is short, and {symptoms.NO_SYMPTOM}"
     names = sorted({environment.services[s] for s in case.services}.union(case.felt))
     levels = {name: criticality.of(name) for name in names}
     high = [name for name in names if levels[name] == "high"]

@@ -84,6 +84,11 @@ class Case:
     alert: str = ""  # id of the anomaly of that alert
     floor: str = ""  # least severity, that of its alerts
     held: bool = False  # a critical alert of its still fires
+    symptom: bool = False  # something failed, was slow or got lost, at its services or their callers
+    flapping: bool = False
+    suppressed: dict[str, int] = field(default_factory=dict)  # reason -> anomalies that belong to it and are no members
+    muted: list[list[str]] = field(default_factory=list)  # [by, reason]: what keeps it from being told aloud
+    remarks: dict[str, list[str]] = field(default_factory=dict)  # about what -> [type of reason, statement]
 
     @property
     def present(self) -> set[int]:

@@ -113,6 +113,8 @@ def _take(target: Case, given: Case, most: int) -> None:
             target.more_members += 1
     target.more_members += given.more_members
     target.onset = min(target.onset, given.onset)
+    for reason, n in given.suppressed.items():
+        target.suppressed[reason] = target.suppressed.get(reason, 0) + n
     target.affected = max(target.affected, given.affected)
     target.floor, target.severity = worse(target.floor, given.floor), worse(target.severity, given.severity)
     if target.reported < 0:

@@ -28,6 +28,7 @@ from aiops.records import (
     Reason,
     RelatedChange,
     SimilarIncident,
+    Suppression,
     rfc3339,
     unix_ns,
 )
@@ -93,6 +94,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         correlation=Correlation(reasons=_reasons(case, environment)),
         counts=Counts(
             anomalies=len(case.members) + case.more_members,
+            suppressed=sum(case.suppressed.values()),
             signals=len({(m.service, m.signal) for m in case.members.values()}),
             alerts=sum(m.kind == "external" for m in case.members.values()),
         ),
@@ -106,6 +108,8 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
         exemplars=Exemplars(logs=tuple(line for m in members for line in m.exemplars.logs if line)[:5]),
         changes=_related(case, environment, changes),
         similar_incidents=msgspec.convert(case.similar, tuple[SimilarIncident, ...]),
+        flapping=case.flapping,
+        suppressed_by=tuple(Suppression(by=by, reason=reason) for by, reason in case.muted),
         models=dict(sorted({m.detector: m.detector_version for m in case.members.values()}.items())),
         engine_version=about[0],
         config_hash=about[1],
@@ -244,7 +248,8 @@ def _reasons(case: Case, environment: Environment) -> tuple[Reason, ...]:
     for s in sorted(case.services, key=lambda k: names[k]):
         callees = sorted(environment.callees.get(s, set()) & case.services, key=lambda k: names[k])
         out += [Reason(type="topology", statement=f"{names[s]} calls {names[callee]}") for callee in callees]
-    return tuple(out[:12])
+    said = [Reason(type=type_, statement=statement) for type_, statement in case.remarks.values()]  # type: ignore[arg-type]
+    return (*out[:12], *said)
 
 
 def _related(case: Case, environment: Environment, changes: list[Change]) -> tuple[RelatedChange, ...]:

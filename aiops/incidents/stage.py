@@ -16,17 +16,20 @@ from aiops import __version__, state
 from aiops.causes.rank import Weights, rank
 from aiops.findings import Findings, merged
 from aiops.incidents import impact
-from aiops.incidents.alerts import Alerts, Claims, raise_severity, with_reported
+from aiops.incidents.alerts import Alerts, raise_severity, with_reported
 from aiops.incidents.commanded import Commanded
 from aiops.incidents.criticality import Criticalities, ServicesConfig
 from aiops.incidents.environment import Environment
 from aiops.incidents.gaps import Gaps
 from aiops.incidents.hearing import Hearing
 from aiops.incidents.lifecycle import Case, Lifecycle, Policy
+from aiops.incidents.members import MAX_MEMBERS
+from aiops.incidents.noise import Noise
 from aiops.incidents.regroup import Groups
 from aiops.incidents.report import incident
 from aiops.incidents.similar import Memory, past_of
 from aiops.incidents.topology import TopologyTracker
+from aiops.noise_report import NoiseReport
 from aiops.records import (
     Alert,
     Anomaly,
@@ -35,7 +38,6 @@ from aiops.records import (
     Notice,
     Told,
     anomaly_id,
-    decode_anomaly,
     decode_change,
     encode,
     incident_id,
@@ -49,9 +51,7 @@ CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the
 CHANGE_AFTER = 60 * SECOND  # or so long after: clocks and windows are not exact
 MAX_CHANGES = 1_000  # kept of an environment
 MAX_ENVIRONMENTS = 1_000  # beyond them, what is told of one without telemetry is not heard
-MAX_MEMBERS = 500  # kept of a case; the rest is counted
 UPDATE_EVERY = 60 * SECOND
-RECENT = 300 * SECOND  # closed anomalies that a new case may still claim
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ class Output:
     notices: list[Notice] = field(default_factory=list)
     topology: list[Topology] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    noise: list[NoiseReport] = field(default_factory=list)
 
 
 class StepFailedError(RuntimeError):
@@ -150,11 +151,14 @@ class Respond:
     def gauges(self) -> dict[str, float]:
         """Fill of every table, and what was evicted or refused since the process began (``_total``)."""
         states = self._of.values()
+        noise = Noise("", "").gauges()
+        for s in states:
+            noise.update(s.noise.gauges())
         sizes = {
             "environments": len(states), "services": sum(s.environment.sizes[0] for s in states),
             "edges": sum(s.environment.sizes[1] for s in states), "open_incidents": self.open,
             "closed_incidents": sum(len(s.lifecycle.closed) for s in states),
-            "anomalies": sum(len(s.anomalies) for s in states), "changes": sum(len(s.changes) for s in states),
+            "anomalies": sum(len(s.noise.ledger) for s in states), "changes": sum(len(s.changes) for s in states),
             "waiting_windows": len(self._findings), "waiting_told": len(self._hearing), "unheard_total": self.unheard,
             "remembered_incidents": sum(len(s.memory) for s in states),
             "remembered_evicted_total": sum(s.memory.evicted for s in states),
@@ -162,6 +166,7 @@ class Respond:
             "topology_evicted_total": sum(s.topology.evicted for s in states),
             "topology_refused_total": sum(s.topology.refused for s in states),
             "evicted_services_total": sum(s.environment.evicted for s in states), "late_findings_total": self.late,
+            **{f"noise_{name}": n for name, n in noise.items()},
         }  # fmt: skip
         parts = (Alerts("", ""), Commanded(), *(part for s in states for part in (s.alerts, s.commanded)))
         for part in parts:  # the first two are empty: a gauge is there before the first environment is
@@ -217,9 +222,7 @@ class _State:
         self.topology = TopologyTracker(tenant, name)
         self.memory = Memory()
         self.changes: list[Change] = []
-        self.anomalies: dict[str, Anomaly] = {}  # open ones, and those closed of late
-        self.claimed: dict[str, str] = {}  # anomaly id -> incident id
-        self.owners = Claims(self.anomalies, self.claimed)
+        self.noise = Noise(tenant, name)
         self.alerts = Alerts(tenant, name)
         self.commanded = Commanded()
 
@@ -233,7 +236,7 @@ class _State:
             out.anomalies.extend(self.alerts.external.take(arrival, told))
         else:
             groups = Groups(
-                self.environment, self.lifecycle, self.owners, partial(self._rank, weights=respond.weights),
+                self.environment, self.lifecycle, self.noise, partial(self._rank, weights=respond.weights),
                 partial(self._regrouped, about=respond.about), MAX_MEMBERS,
             )  # fmt: skip
             incidents, notices = self.commanded.obey(arrival, told, groups)
@@ -246,35 +249,39 @@ class _State:
     def step(self, found: Findings, respond: Respond, out: Output) -> None:
         now, environment = found.time, self.environment
         out.notices.extend(self.gaps.advance(now, found.totals))
-        out.anomalies.extend(self.alerts.begin(now, self.lifecycle.open, environment, self.owners))
+        out.anomalies.extend(self.alerts.begin(now, self.lifecycle.open, environment, self.noise))
         environment.update(found)
         records, forgotten = self.topology.advance(found)
         out.topology.extend(records)
         out.forgotten.extend(forgotten)
-        for anomaly in (*found.anomalies, *self.alerts.fresh()):
-            self.anomalies[anomaly.anomaly_id] = anomaly
+        anomalies, cases = [*found.anomalies, *self.alerts.fresh()], (*self.lifecycle.open, *self.lifecycle.closed)
+        out.notices.extend(self.noise.take(now, anomalies, sum(found.totals.values()), cases))
         closed, going, opened = self.lifecycle.advance(now, environment)
         for case in list(opened):
             self._rank(case, respond.weights)
-            if not case.causes or case.causes[0].score < respond.policy.cause or self.lifecycle.same_cause(case):
+            unexplained = (
+                not case.causes or case.causes[0].score < respond.policy.cause or self.lifecycle.same_cause(case)
+            )
+            if unexplained or self.noise.holds_back(now, case, environment):
                 self.lifecycle.withdraw(case)
                 opened.remove(case)
                 continue
             self._name(case)
-        for case in self.alerts.openings(now, self.lifecycle, environment, self.owners):
+        for case in self.alerts.openings(now, self.lifecycle, environment, self.noise):
             self._rank(case, respond.weights)
             self._name(case)
             opened.append(case)
-        self.alerts.claim(now, self.lifecycle, environment, self.owners, MAX_MEMBERS)
+        self.alerts.claim(now, self.lifecycle, environment, self.noise, MAX_MEMBERS)
         impact.share_out(self.lifecycle.open, environment)
         ended = []
         for case in sorted(closed + going + opened, key=lambda c: (c.opened, c.incident_id)):
-            self._members(case)
+            self.noise.members(now, case, environment)
             if not case.settled:
                 self._rank(case, respond.weights)
             impact.assess(case, self.lifecycle.open, environment, respond.criticality)
             self.memory.recall(case, environment, self._relevant(case))
             raise_severity(case)
+            self.noise.judge(case, environment)
             if self._news(now, case) or self.commanded.restless(case.incident_id, now):
                 case.version += 1
                 if case.closed >= 0:
@@ -286,6 +293,9 @@ class _State:
         for past in ended:
             self.memory.remember(past)
         out.incidents.extend(self.commanded.forget(now, self.lifecycle))
+        self.noise.end(now, closed)
+        if (report := self.noise.report(now)) is not None:
+            out.noise.append(report)
         self._forget(now)
 
     def _record(self, case: Case, now: int, about: tuple[str, str]) -> Incident:
@@ -327,8 +337,7 @@ class _State:
                 case.incident_id, case.version = old.incident_id, old.version
                 case.episode, case.episodes = old.episode + 1, [*old.episodes, [case.opened, None]]
                 return
-        names = {environment.services[s] for s in case.services}
-        mine = [a for a in self.anomalies.values() if a.service in names and a.anomaly_id not in self.claimed]
+        mine = self.noise.ledger.free(environment.services[s] for s in case.services)
         mine = [a for a in mine if a.kind != "external"]  # what other tools say names no incident that evidence opens
         if mine:
             anomaly = min(mine, key=lambda a: (a.onset, a.service, a.signal, a.anomaly_id)).anomaly_id
@@ -342,21 +351,11 @@ class _State:
         case.incident_id = incident_id(environment.tenant, environment.name, anomaly)
         case.episodes = [[case.opened, None]]
 
-    def _members(self, case: Case) -> None:
-        names = {self.environment.services[s] for s in case.services}
-        for key, anomaly in self.anomalies.items():
-            owner = self.claimed.get(key)
-            if owner is None and anomaly.service in names and case.closed < 0:
-                owner = self.claimed[key] = case.incident_id
-                if len(case.members) >= MAX_MEMBERS:
-                    case.more_members += 1
-            if owner == case.incident_id and (key in case.members or len(case.members) < MAX_MEMBERS):
-                case.members[key] = anomaly
-
     def _news(self, now: int, case: Case) -> bool:
         """Is there something to publish?"""
         causes = tuple((c.service, c.kind) for c in case.causes[:5])
-        say = (tuple(sorted(case.services)), causes, case.severity, case.settled, case.closed >= 0, case.episode)
+        told = (case.severity, case.flapping, tuple(by for by, _ in case.muted))
+        say = (tuple(sorted(case.services)), causes, told, case.settled, case.closed >= 0, case.episode)
         detail = (len(case.members), round(case.causes[0].score, 1) if case.causes else 0.0)
         if say == case.said and (case.settled or now - case.said_at < UPDATE_EVERY or detail == case.detail):
             return False
@@ -364,10 +363,6 @@ class _State:
         return True
 
     def _forget(self, now: int) -> None:
-        gone = [k for k, a in self.anomalies.items() if a.state == "closed" and now - unix_ns(a.window.end) > RECENT]
-        for key in gone:
-            del self.anomalies[key]
-            self.claimed.pop(key, None)
         cases = (*self.lifecycle.open, *self.lifecycle.closed)
         self.environment.forget(
             now, {s for c in cases for s in (*c.services, *c.split_off, *(cause.service for cause in c.causes))}
@@ -376,8 +371,8 @@ class _State:
     def state(self) -> dict[str, Any]:
         return {
             "environment": self.environment.state(), "lifecycle": self.lifecycle.state(), "gaps": self.gaps.state(),
-            "changes": [encode(c) for c in self.changes], "anomalies": [encode(a) for a in self.anomalies.values()],
-            "claimed": self.claimed, "topology": self.topology.state(), "memory": self.memory.state(),
+            "changes": [encode(c) for c in self.changes], "noise": self.noise.state(),
+            "topology": self.topology.state(), "memory": self.memory.state(),
             "alerts": self.alerts.state(), "commanded": self.commanded.state(),
         }  # fmt: skip
 
@@ -389,11 +384,9 @@ class _State:
         out.lifecycle.restore(value["lifecycle"])
         out.gaps.restore(value["gaps"])
         out.changes = [decode_change(c) for c in value["changes"]]
-        anomalies = [decode_anomaly(a) for a in value["anomalies"]]
-        out.anomalies.update((a.anomaly_id, a) for a in anomalies)
-        out.claimed.update(value["claimed"])
-        out.topology.restore(value["topology"])
-        out.memory.restore(value["memory"])
         out.alerts.restore(value["alerts"])
         out.commanded.restore(value["commanded"])
+        out.topology.restore(value["topology"])
+        out.memory.restore(value["memory"])
+        out.noise.restore(value["noise"], [case.incident_id for case in out.lifecycle.open])
         return out

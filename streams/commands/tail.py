@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from aiops.errors import UserError
+from aiops.noise_report import NoiseReport
 from aiops.records import Anomaly, Incident, Notice, rfc3339
 from aiops.replay import findings_json
 from aiops.topology import Topology
 from aiops.topology_text import plain
 from streams import clients_common
-from streams.client import Anomalies, Event, Incidents, Notices, Reader, Topologies
+from streams.client import Anomalies, Event, Incidents, NoiseReports, Notices, Reader, Topologies
 from streams.codec import CodecError, Findings, decode_findings
 from streams.records import FINDINGS
 
@@ -118,6 +119,18 @@ def topology_line(record: Topology) -> str:
     return plain(f"{_time(record.updated_at)}  {about}  [{record.topology_id}]")
 
 
+def noise_line(report: NoiseReport) -> str:
+    """Noise figures in a line: the funnel, and what was suppressed."""
+    suppressed = ", ".join(f"{n} {reason}" for reason, n in report.suppressed.items())
+    funnel = (
+        f"{report.items} items, {report.records} records, {report.anomalies} anomalies, {report.incidents} incidents"
+    )
+    about = (
+        f"{report.environment}: {funnel}; suppressed: {suppressed or 'nothing'}{'; a storm' if report.storm else ''}"
+    )
+    return plain(f"{_time(report.until)}  {about}")
+
+
 def findings_line(found: Findings) -> str:
     """Findings of a window in a line: how much was looked at, and the anomalies that changed."""
     changed = _few([f"{a.service} {a.signal} ({a.state})" for a in found.anomalies])
@@ -183,5 +196,6 @@ _KINDS = {
     "anomalies": _Kind(Anomalies, _words(anomaly_line), _value, versions=True),
     "topology": _Kind(Topologies, _words(topology_line), _value, versions=True),
     "notices": _Kind(Notices, _words(notice_line), _value),
+    "noise": _Kind(NoiseReports, _words(noise_line), _value),
     "findings": _Kind(_Records, _findings(lambda found: findings_line(found).encode()), _findings(findings_json)),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiops.causes.rank import Weights
 from aiops.config import EngineConfig
 from aiops.incidents.stage import Output, Respond
+from aiops.noise_report import NoiseReport
 from aiops.records import Anomaly, Incident, decode_told, encode
 from aiops.signals import Clocks
 from aiops.topology import Topology
@@ -67,6 +68,11 @@ class RespondTask(LogTask):
         """A notice on the public topic."""
         return Out(self.layout.topic("notices"), None, value, [("content-type", b"application/json")])
 
+    def _noise(self, report: NoiseReport) -> Out:
+        """Noise figures of an environment, in its own order."""
+        headers = [("content-type", b"application/json")]
+        return Out(self.layout.topic("noise"), None, encode(report), headers, report.environment.encode())
+
     def _sent(self, done: Output) -> list[Out]:
         out: list[Out] = []
         for incident in done.incidents:
@@ -76,6 +82,7 @@ class RespondTask(LogTask):
         topic = self.layout.topic("topology")
         out += [Out(topic, None, None, [], name.encode()) for name in done.forgotten]
         out += [self._anomaly(anomaly) for anomaly in done.anomalies]
+        out += [self._noise(report) for report in done.noise]
         return out + [self.notice(encode(notice)) for notice in done.notices]
 
     def _incident(self, incident: Incident) -> list[Out]:

@@ -172,13 +172,14 @@ def test_an_incident_is_at_least_as_severe_as_a_grave_alert_of_its(severity, exp
     before = world.only.severity
     world.tell(alert("cart", world.now, severity=severity))
     world.last_for(20, {"cart": {"resource": 8.0}})
-    rank = ["low", "medium", "high", "critical"]
+    rank = ["info", "low", "medium", "high", "critical"]
     want = expected if severity in ("critical", "high") else before
     assert world.only.severity == max(before, want, key=rank.index)
 
 
 def test_members_beyond_the_limit_are_counted(monkeypatch):
-    monkeypatch.setattr("aiops.incidents.stage.MAX_MEMBERS", 5)
+    for module in ("stage", "members"):
+        monkeypatch.setattr(f"aiops.incidents.{module}.MAX_MEMBERS", 5)
     world = broken()
     for k in range(9):
         world.tell(alert("cart", world.now, severity="medium", name=f"a{k}"))

@@ -115,7 +115,8 @@ def test_a_caller_that_shows_nothing_may_feel_it_and_one_that_fails_does():
 @pytest.mark.parametrize(
     ("terms", "failed", "severity", "why"),
     [
-        ({"db": {"resource": 8.0}}, {}, "low", "no request of its callers is seen to fail"),
+        ({"db": {"resource": 8.0}}, {}, "info", "no symptom seen"),
+        ({"db": {"resource": 8.0, "own": 4.0}}, {}, "low", "no request of its callers is seen to fail"),
         ({"db": {"heartbeat": 8.0}}, {}, "medium", "instances are lost"),
         ({"cart": {"errors": 4.5, "own": 8.0}}, {}, "medium", "requests to its services fail"),
         (CART, {}, "high", "beyond doubt"),
@@ -139,10 +140,16 @@ def test_severity_says_why(terms, failed, severity, why):
     ],
 )
 def test_how_much_a_service_matters_moves_severity_by_a_step(criticality, severity, why):
-    (incident,) = opened({"db": {"resource": 8.0}}, criticality).values()
+    (incident,) = opened({"db": {"resource": 8.0, "own": 4.0}}, criticality).values()
     assert incident.severity == severity
     assert why in incident.severity_reason
     assert bool(why) == ("criticality" in incident.severity_reason)
+
+
+def test_what_nobody_feels_is_more_than_info_where_it_matters():
+    (incident,) = opened({"db": {"resource": 8.0}}, {"db": "high"}).values()
+    assert incident.severity == "low"
+    assert incident.suppressed_by == ()
 
 
 def test_nothing_is_more_than_critical():

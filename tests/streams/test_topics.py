@@ -45,7 +45,7 @@ class TestTable:
         names = [topic.name for topic in topics.table(SMALL)]
         assert len(names) == len(set(names))
         own = """sources traces signals findings findings.dlq snapshots.assemble snapshots.detect snapshots.respond incidents
-            incident-events anomalies notices topology templates commands commands.dlq"""
+            incident-events anomalies notices noise topology templates commands commands.dlq"""
         assert set(names) == {f"{r}{dlq}" for r in "mlsc" for dlq in ("", ".dlq")} | {
             f"p.{name}" for name in own.split()
         }
