@@ -75,7 +75,7 @@ def rank(
     first : float64 array, shape (n_services,)
         Unix ns of each service's first evidence, inf where there is none.
     callees : dict, service -> services it calls
-    changed : dict, service -> plausibility 0..1 of a change of this service as the cause, by its time alone
+    changed : dict, service -> plausibility 0..1 of a change of this service as the cause, beside those of the others
 
     Returns
     -------

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from aiops import __version__, state
+from aiops.causes.changes import of_services
 from aiops.causes.rank import Weights, rank
 from aiops.findings import Findings, merged
 from aiops.incidents import impact
@@ -315,12 +316,11 @@ class _State:
             within -= other.services - case.services
         first = case.first.copy()
         first[[s for s in range(len(first)) if s not in within]] = np.inf
-        changed: dict[int, float] = {}
-        for change in self._relevant(case):
-            service = self.environment.index.get(change.service)
-            if service is not None:
-                before = max(0.0, (case.onset - unix_ns(change.time)) / SECOND)
-                changed[service] = max(changed.get(service, 0.0), 1.0 / (1.0 + before / 300.0))
+        names = self.environment.services
+        began = {names[s]: float(case.first[s] if case.first[s] < np.inf else case.onset) for s in within}
+        said = (note.statement for (s, _), note in case.notes.items() if s in case.services)
+        plausible = of_services(self._relevant(case), began, said)
+        changed = {self.environment.index[name]: value for name, value in plausible.items()}
         ranked = rank(case.peak, first, self.environment.callees, changed, weights)
         case.causes = with_reported(case, [cause for cause in ranked if cause.service in within])
 
