@@ -2,8 +2,9 @@
 
 RobustScorer (Pham et al., BARO: Robust Root Cause Analysis for Microservices, FSE 2024): every column is centred by the
 median and scaled by the interquartile range of its normal rows; its score is the greatest scaled value of the fault's rows;
-services follow in the order of their best column.  N-Sigma is the same with mean and standard deviation.  Both are one-sided,
-as published.  They are written down here in a few lines; with an interpreter that has ``fse-baro``, the library itself runs.
+services follow in the order of their best column; columns that stand still in either part are left out.  N-Sigma is the same
+with mean and standard deviation.  Both are one-sided, as published.  They are written down here in a few lines; with an
+interpreter that has ``fse-baro``, the library itself runs.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from benchmarks.root_cause_days import Table
 
 RULES = ("baro", "nsigma")
+ROUNDING = 2.3e-15  # a spread below it is none, as in the library
 
 _LIBRARY = """
 import json, sys
@@ -41,14 +43,14 @@ def scores(table: Table, rule: str) -> Any:
     for k in range(len(table.columns)):
         normal, fault = table.normal[:, k], table.fault[:, k]
         normal, fault = normal[np.isfinite(normal)], fault[np.isfinite(fault)]
-        if not len(normal) or not len(fault):
+        if not len(normal) or not len(fault) or not np.ptp(normal) or not np.ptp(fault):
             continue
         if rule == "baro":
             low, middle, high = np.quantile(normal, [0.25, 0.5, 0.75])
             scale = high - low
         else:
             middle, scale = normal.mean(), normal.std()
-        out[k] = float(((fault - middle) / (scale or 1.0)).max())
+        out[k] = float(((fault - middle) / (scale if scale > ROUNDING else 1.0)).max())
     return out
 
 
@@ -60,12 +62,12 @@ def ranking(table: Table, rule: str) -> list[str]:
 
 
 def by_library(python: str, cases: Sequence[Table]) -> dict[str, list[list[str]]]:
-    """The same from ``fse-baro`` in another interpreter; columns that are not complete are left out, as it cannot read them."""
+    """The same from ``fse-baro`` in another interpreter, which cannot read holes: they are filled with the normal median."""
     given = []
     for table in cases:
-        whole = np.concatenate([table.normal, table.fault])
-        keep = np.flatnonzero(np.isfinite(whole).all(0)).tolist()
-        rows = [[row[k] for k in keep] for row in whole.tolist()]
+        keep = np.flatnonzero(np.isfinite(table.normal).any(0) & np.isfinite(table.fault).any(0)).tolist()
+        whole = np.concatenate([table.normal, table.fault])[:, keep]
+        rows = np.where(np.isfinite(whole), whole, np.nanmedian(table.normal[:, keep], axis=0)).tolist()
         # Names of columns are numbers, so that no preprocessing by name takes hold.
         given.append({"columns": [f"c{k}" for k in keep], "normal": len(table.normal), "rows": rows})
     with tempfile.TemporaryDirectory() as folder:

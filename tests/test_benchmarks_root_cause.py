@@ -105,10 +105,12 @@ def test_what_is_over_counts_by_half_and_what_lasts_in_full():
 
 def test_peers_rank_by_the_best_column_and_one_sided():
     rows = np.array([[1.0, 5.0, 5.0], [2.0, 6.0, 6.0], [3.0, 7.0, 7.0]])
-    table = Table(["a x", "b x", "b y"], ["a", "b", "b"], rows, np.array([[3.0, 9.0, 0.0]]))
+    table = Table(["a x", "b x", "b y"], ["a", "b", "b"], rows, np.array([[3.0, 9.0, 0.0], [2.0, 8.0, 1.0]]))
     assert ranking(table, "baro") == ranking(table, "nsigma") == ["b", "a"]
-    fell = Table(["a x", "b x"], ["a", "b"], rows[:, :2], np.array([[2.5, -9.0]]))
+    fell = Table(["a x", "b x"], ["a", "b"], rows[:, :2], np.array([[2.5, -9.0], [2.4, -8.0]]))
     assert ranking(fell, "baro") == ["a", "b"]
+    still = Table(["a x", "b x"], ["a", "b"], rows[:, :2], np.array([[2.5, 90.0], [2.4, 90.0]]))
+    assert ranking(still, "baro") == ["a"], "what stands still is left out"
 
 
 def test_an_onset_is_the_first_of_two_points_outside_of_what_was_usual():
