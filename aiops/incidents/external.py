@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ MAX_FRESH = 50_000  # versions that wait for the next window; where there is no 
 STALE = 24 * 3600 * SECOND  # a firing alert that nobody has repeated for so long is over
 CLOSED = 600 * SECOND  # an alert that is over is remembered for so long: late repeats are no news
 LONGEST_TEXT, MOST_LABELS, LONGEST_LABEL = 500, 32, 200
+LONGEST_READ = 2_000  # characters of a text that are looked at
 
 
 @dataclass(slots=True)
@@ -190,11 +192,23 @@ def identity(alert: Alert) -> str:
 def _statement(alert: Alert) -> str:
     """In words; an alert's text may quote a log line, and passes the same redaction."""
     said = f"{alert.source or 'an alert'} reports {alert.name}"
-    text = redact(f"{said}: {alert.summary}" if alert.summary else said)
+    text = _redacted((f"{said}: {alert.summary}" if alert.summary else said)[:LONGEST_READ])
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."
 
 
 def _attributes(alert: Alert) -> dict[str, str]:
-    about = {"severity": alert.severity, "source": alert.source, "alert_id": alert.alert_id, "url": alert.url or ""}
-    labels = {f"label.{key}": redact(value) for key, value in sorted(alert.labels.items())[:MOST_LABELS]}
+    about = {
+        "severity": alert.severity,
+        "source": alert.source,
+        "alert_id": alert.alert_id,
+        "url": _redacted((alert.url or "")[:LONGEST_READ]),
+    }
+    labels = {
+        f"label.{key}": _redacted(value[:LONGEST_READ]) for key, value in sorted(alert.labels.items())[:MOST_LABELS]
+    }
     return {key[:LONGEST_LABEL]: value[:LONGEST_LABEL] for key, value in {**about, **labels}.items() if value}
+
+
+@lru_cache(20_000)  # labels repeat, and looking for secrets is most of what an alert costs
+def _redacted(text: str) -> str:
+    return redact(text)
