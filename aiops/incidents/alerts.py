@@ -15,7 +15,7 @@ from aiops.incidents.alert_names import Names
 from aiops.incidents.environment import Environment
 from aiops.incidents.external import DETECTOR, SCORES, External, Standing
 from aiops.incidents.lifecycle import Case, Lifecycle
-from aiops.records import Anomaly
+from aiops.records import Anomaly, Notice, rfc3339
 from aiops.signals import SECOND
 
 WAIT = 300 * SECOND  # an alert that nobody claims waits for so long
@@ -48,13 +48,17 @@ class Alerts:
         The alerts themselves.
     waiting : int
         Those that fire, and that no incident has, as of the last window.
+    full : int
+        Since when critical ones open nothing, because alerts have opened so much, Unix ns; -1 = they do.
     """
 
     def __init__(self, tenant: str, environment: str) -> None:
         self.external = External(tenant, environment)
         self.waiting = 0
+        self.full = -1
         self._order: list[Standing] = []  # of this window, by onset and id
         self._names = Names(Environment(tenant, environment))
+        self._left = 0  # critical alerts that would have opened an incident in this window
 
     # ---- before the window is taken in ----------------------------------------------------------------------------
     def begin(self, now: int, open_: list[Case], environment: Environment, owners: Owners) -> list[Anomaly]:
@@ -88,10 +92,27 @@ class Alerts:
         self.external.fresh.clear()
         return out
 
+    def crowded(self, now: int, environment: Environment) -> list[Notice]:
+        """What is to be said where critical alerts begin, or cease, to open nothing."""
+        if (self._left > 0) == (self.full >= 0):
+            return []
+        since, self.full = self.full, now if self._left else -1
+        text = f"{self._left} critical alerts wait: alerts have opened {MOST_OPENED} incidents that are still open"
+        if since >= 0:
+            text = "critical alerts open incidents again"
+        place = f"environment {environment.name!r}: {text}"
+        return [
+            Notice(
+                kind="overload", tenant=environment.tenant, environment=environment.name, text=place,
+                since=rfc3339(now if since < 0 else since), until=None if since < 0 else rfc3339(now),
+            )
+        ]  # fmt: skip
+
     # ---- after evidence has opened what it opens ----------------------------------------------------------------------
     def openings(self, now: int, lifecycle: Lifecycle, environment: Environment, owners: Owners) -> list[Case]:
         """Incidents that critical alerts open, without id and causes."""
         out: list[Case] = []
+        self._left = 0
         urgent = [a for a in self._order if _urgent(a) and not owners.owner(a.anomaly.anomaly_id)]
         if not urgent:
             return out
@@ -99,7 +120,10 @@ class Alerts:
         opened = sum(case.reported >= 0 for case in lifecycle.open)
         for alert in urgent:
             service = self._service(alert)
-            if service is None or service in reach or opened >= MOST_OPENED:
+            if opened >= MOST_OPENED and (alert.named or service is not None) and service not in reach:
+                self._left += 1
+                continue
+            if service is None or service in reach:
                 continue
             if now - alert.arrived < WAIT and _just_closed(alert, service, lifecycle.closed, environment):
                 continue  # most likely the late alert of what is over; if it still fires when it has waited, it is not
@@ -155,11 +179,12 @@ class Alerts:
 
     def state(self) -> dict[str, Any]:
         """For a snapshot."""
-        return self.external.state()
+        return {**self.external.state(), "full": self.full}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot."""
         self.external.restore(state)
+        self.full = state["full"]
 
 
 def with_reported(case: Case, ranked: list[Ranked]) -> list[Ranked]:

@@ -272,6 +272,7 @@ class _State:
             self._rank(case, respond.weights)
             self._name(case)
             opened.append(case)
+        out.notices.extend(self.alerts.crowded(now, environment))
         self.alerts.claim(now, self.lifecycle, environment, self.noise, MAX_MEMBERS)
         impact.share_out(self.lifecycle.open, environment)
         ended = []

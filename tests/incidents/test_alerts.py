@@ -271,6 +271,12 @@ def test_alerts_open_a_bounded_number_of_incidents_and_the_others_wait():
     assert len(world.latest) == MOST_OPENED
     assert gauge(world, "waiting_alerts") == 7
     assert gauge(world, "services") <= len(SERVICES) + MOST_OPENED
+    (notice,) = [n for n in world.notices if n.kind == "overload"]
+    assert "7 critical alerts wait" in notice.text
+    for k in range(MOST_OPENED + 7):
+        world.tell(alert(f"host-{k}", world.now, "resolved"))
+    world.last_for(30)
+    assert [n.until is None for n in world.notices if n.kind == "overload"] == [True, False]
 
 
 def test_more_alerts_than_are_kept_push_out_what_is_over_and_then_the_least_severe(monkeypatch):
