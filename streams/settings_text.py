@@ -27,6 +27,7 @@ _POLICY = {
     "quiet": "how long all services of an incident must be quiet before it closes",
     "cool": "after closing, the same neighbourhood opens nothing for this long",
     "longest": "an incident closes after this long: what lasts is the new normal",
+    "apart": "trouble that begins so much later than an incident, and no calls lead from one to the other, is another one",
     "settle": "services and causes of an incident change for this long",
     "episode": "the same cause within this time after closing is the same incident again",
 }
@@ -41,7 +42,9 @@ _WEIGHTS = {
     "down": "weight of a service that nobody reaches",
     "log": "weight of log lines",
     "change": "weight of a change shortly before",
-    "away": "discount of a caller's code evidence by its callee's",
+    "away": "discount of a caller's code evidence by what its callees explain",
+    "through": "part of what a callee's callee explains to the caller, though the callee itself may be quiet",
+    "slow": "part of what makes a service slow that explains failures of its callers",
     "away_down": "discount of all that a caller does when a callee is surely down",
     "early": "bonus of the service with the first evidence",
     "starved": "resource evidence from which a network cause is one of resources",
