@@ -6,6 +6,7 @@ them stays quiet.  What a service does by itself (resources, own time) and what 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,6 +66,7 @@ def rank(
     callees: dict[int, set[int]],
     changed: dict[int, float],
     weights: Weights,
+    within: Iterable[int] | None = None,
 ) -> list[Ranked]:
     """Rank the services of an incident.
 
@@ -76,6 +78,8 @@ def rank(
         Unix ns of each service's first evidence, inf where there is none.
     callees : dict, service -> services it calls
     changed : dict, service -> plausibility 0..1 of a change of this service as the cause, beside those of the others
+    within : iterable of int, optional
+        The services to rank; all, where it is not given.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def rank(
     explains = np.maximum(np.maximum(code, silent), w.slow * late).tolist()
     out = []
     earliest = float(first.min(initial=np.inf))
-    for s in range(len(peak)):
+    for s in range(len(peak)) if within is None else sorted(s for s in within if s < len(peak)):
         below = _below(s, explains, callees, w.through) if code[s] > 0.0 else 0.0
         lost = max((float(peak[c, DOWN]) for c in callees.get(s, ()) if c != s), default=0.0)
         alone = 1.0 - w.away_down * min(1.0, lost / CAP)

@@ -322,8 +322,7 @@ class _State:
         said = (note.statement for (s, _), note in case.notes.items() if s in case.services)
         plausible = of_services(self._relevant(case), began, said)
         changed = {self.environment.index[name]: value for name, value in plausible.items()}
-        ranked = rank(case.peak, first, self.environment.callees, changed, weights)
-        case.causes = with_reported(case, [cause for cause in ranked if cause.service in within])
+        case.causes = with_reported(case, rank(case.peak, first, self.environment.callees, changed, weights, within))
 
     def _relevant(self, case: Case) -> list[Change]:
         return [c for c in self.changes if -CHANGE_AFTER <= case.onset - unix_ns(c.time) <= CHANGE_BEFORE]

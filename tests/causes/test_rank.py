@@ -160,3 +160,13 @@ def test_confidence_is_undecided_between_equals_and_grows_with_the_distance():
     assert confidence(clear, 0) > 0.7
     assert confidence(clear, 1) < 0.3
     assert confidence(ranked({WEB: {OWN: 8.0}}), 0) == 1.0
+
+
+def test_ranking_some_services_gives_what_they_have_among_all(rng):
+    peak = rng.exponential(1.5, (12, N_TERMS))
+    first = np.full(12, np.inf)
+    first[:6] = rng.integers(0, 100, 6) * 1e9
+    calls = {int(a): {int(b) for b in rng.integers(0, 12, 3)} for a in range(12)}
+    among_all = rank(peak, first, calls, {2: 1.0}, Weights())
+    some = {1, 2, 5, 11, 40}  # the last is not known yet
+    assert rank(peak, first, calls, {2: 1.0}, Weights(), some) == [r for r in among_all if r.service in some]
