@@ -101,7 +101,7 @@ def nezha(data: Path, tally: Tally, baro: str | None) -> None:
                 some = [p for p, f in zip(places, day.faults, strict=True) if f.kind == kind]
                 tally.line(f"{id_}.{kind}", f"  {kind}", some)
             tally.rankings(
-                f"nezha-{name}-{way}-{until}", ((str(f.time_unix), r) for f, r in zip(day.faults, found, strict=True))
+                f"nezha-{name}-{way}-{until}", ((_case(f), r) for f, r in zip(day.faults, found, strict=True))
             )
         for five in (True, False):
             cases = list(days.tables(folder, day.faults, five))
@@ -121,6 +121,11 @@ def nezha(data: Path, tally: Tally, baro: str | None) -> None:
             tally.line(f"{id_}.all", f"engine, {way}, {until} s after the onset", [p for _, p in some])
             for kind in sorted({f.kind for f, _ in some}):
                 tally.line(f"{id_}.{kind}", f"  {kind}", [p for f, p in some if f.kind == kind])
+
+
+def _case(fault: Fault) -> str:
+    """A fault's name in a file of rankings: its time as truth.json has it."""
+    return f"{fault.time_unix:.0f}" if fault.time_unix.is_integer() else str(fault.time_unix)
 
 
 def _peers(
