@@ -126,9 +126,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """A hypothesis about the root cause: a state change of ``service``.
 
-    ``confidence`` is its share of the evidence for itself and its strongest rival: .5 is undecided, 1 without a rival.
-    It is not yet a calibrated probability.  ``verdict``: what a person, ``verdict_by``, said of it; a confirmed cause comes
-    first with confidence 1, a rejected one last with confidence 0.
+    ``confidence`` is the probability that it is right, by what was found where the truth is known (docs/incidents.md).
+    ``verdict``: what a person, ``verdict_by``, said of it; a confirmed cause comes first with confidence 1, a rejected one last
+    with confidence 0.
     """
 
     rank: int

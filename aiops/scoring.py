@@ -7,7 +7,7 @@ services of the causes; shares are of all faults, found or not.  An incident tha
 false, one inside that answers for nothing is extra.  Every episode of an incident counts as one.
 
 Simulated days say more.  Faults of one group are one problem, for which one incident answers with any of their services.
-What an external cause hits as a whole (all services of a host) counts as its service where finding is concerned.
+Where a host is the cause, the host itself and all services on it count as the true service where finding is concerned.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Problem:
     culprits : frozenset of str
         The services of the faults.
     hit : frozenset of str
-        They, and all that an external cause hits, unless that is everything.
+        They, an external cause itself (hosts send metrics of their own), and all that it hits, unless that is everything.
     near : frozenset of str
         They, and the direct callers of any.
     named : frozenset of str
@@ -250,8 +250,8 @@ def problems(truth: Truth, context: Context) -> list[Problem]:
     out = []
     for faults in groups.values():
         culprits = {fault.service for fault in faults}
-        wide = [f.services for f in faults if f.cause_external and 2 * len(f.services) < len(context.services)]
-        hit = culprits.union(*wide)
+        wide = [f.services for f in faults if f.cause_external and len(f.services) < len(context.services)]
+        hit = culprits.union(*wide, (f.cause_external for f in faults if f.cause_external))
         named = hit.union(*(callers.get(f.service, set()) for f in faults if f.cause_external == f.service))
         near = hit.union(*(callers.get(service, set()) for service in hit))
         out.append(Problem(tuple(faults), frozenset(culprits), frozenset(hit), frozenset(near), frozenset(named)))

@@ -3,9 +3,9 @@
 Simulated days over all kinds of faults and three meshes (``benchmarks/incident_days.py``), and recorded days, go through the
 engine with one set of constants.  Found, top-1, top-3, false and delay by the rules of ``aiops/scoring.py``.  *Right* is top-1,
 but where no service is to blame (a host, a network, users) an incident that says so (no confident cause) is right as well, and
-any service that the host took along.  *Kind*: where the true service is first, is the kind of cause right.  *A fault*: incidents
-of which it is the cause, late ones too; in the line of all, every incident.  Two faults of one group are one problem, which one
-incident should tell.
+the host and any service that it took along.  *Kind*: where the true service is first, is the kind of cause right.  *A fault*:
+incidents of which it is the cause, late ones too; in the line of all, every incident.  Two faults of one group are one problem,
+which one incident should tell.
 
     python -m benchmarks.incidents [--seeds 601-650] [--hours 2.5] [--rate 2] [--only PART ...] [--processes 2] [--quick]
                                    [--keep DIR] [--kept DIR] [--list] [--json FILE]

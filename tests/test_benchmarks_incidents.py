@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 import msgspec
+import numpy as np
 import pytest
 
+from aiops.causes.confidence import FITTED, Facts, Map, probability
 from aiops.records import Cause, Incident, rfc3339
 from aiops.scoring import Context, Decoy, Fault, Truth
-from benchmarks import incident_days, incidents, reliability
+from benchmarks import fit_confidence, incident_days, incidents, reliability
+from benchmarks.fit_confidence import Case, fitted, left_out
 from benchmarks.incident_days import Played
 from benchmarks.reliability import Said
 
@@ -156,3 +159,48 @@ def test_right_and_wrong_are_told_apart_by_the_order_of_their_confidences():
     assert reliability.told_apart([Said(0.9, True), Said(0.4, False), Said(0.4, True), Said(0.1, False)]) == 0.875
     assert reliability.told_apart([Said(0.9, True)]) is None
     assert reliability.error([]) == 0.0
+
+
+# ---- the fit ------------------------------------------------------------------------------------------------
+
+
+def drawn(by: Map, n: int, rng: np.random.Generator) -> list[Case]:
+    cases = []
+    for k in range(n):
+        one = Facts(rng.uniform(0.2, 0.95), rng.uniform(3, 20), bool(k % 2), k % 7 == 0)
+        cases.append(Case(f"day {k % 10}", one, bool(rng.random() < probability(one, by)), 1.0, True))
+    return cases
+
+
+def test_coefficients_that_made_the_truth_are_found_again():
+    by = Map(0.5, 1.5, 0.8, -0.7, 1.0, 0.5)
+    cases = drawn(by, 20_000, np.random.default_rng(1))
+    found = fitted(cases)
+    for case in cases[:50]:
+        assert probability(case.facts, found) == pytest.approx(probability(case.facts, by), abs=0.05)
+    assert abs(np.mean([probability(case.facts, found) for case in cases]) - np.mean([c.right for c in cases])) < 0.01
+
+
+def test_a_share_that_speaks_against_the_first_cause_is_not_believed():
+    against = Map(1.0, -2.0, 0.8, 0.5, 1.0, 0.5)
+    assert fitted(drawn(against, 1000, np.random.default_rng(2))).share == 0.0
+
+
+def test_every_day_is_judged_by_coefficients_of_other_days():
+    cases = drawn(FITTED, 200, np.random.default_rng(3))
+    said = left_out(cases)
+    assert len(said) == 200
+    assert {one.confidence for one in said} != {probability(case.facts, fitted(cases)) for case in cases}
+
+
+def test_an_incident_is_taken_as_it_opened_and_as_it_ended_and_false_ones_are_wrong():
+    cases = fit_confidence.cases_of([DAY])
+    assert [(case.right, case.last) for case in cases] == [
+        (True, False), (True, True), (False, False), (False, True), (False, False), (False, True), (False, False),
+        (False, True),
+    ]  # fmt: skip
+    assert {case.weight for case in cases} == {0.5}
+
+
+def test_the_share_of_right_causes_further_down_is_taken_from_what_was_wrong():
+    assert fit_confidence.named_further_down([DAY]) == pytest.approx((1 + 1) / (3 + 2))

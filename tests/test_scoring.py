@@ -171,6 +171,8 @@ def test_a_host_is_found_by_any_service_that_it_took_along_and_right_is_any_of_t
     assert (outcome.found, outcome.true_service, outcome.rank, outcome.right) == (True, False, None, True)
     (outcome,) = score(truth, wide, [incident("1", 1100, "b", "e")]).final.outcomes
     assert (outcome.found, outcome.right) == (True, False)
+    (outcome,) = score(truth, wide, [incident("1", 1100, ["node-1"], ["node-1"])]).final.outcomes
+    assert (outcome.found, outcome.right) == (True, True), "the host itself has metrics"
 
 
 def test_what_hits_everything_makes_nothing_right_but_its_service_or_to_be_unsure():

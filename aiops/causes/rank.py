@@ -147,9 +147,3 @@ def _decay(ns: float) -> float:
     """1 at once, 1/e after a minute; by rational arithmetic, the same on every machine."""
     x = max(0.0, ns / (60.0 * SECOND))
     return 1.0 / (1.0 + x + x * x / 2.0)
-
-
-def confidence(causes: list[Ranked], place: int) -> float:
-    """Share of a cause's score in the scores of itself and its strongest rival: .5 is undecided.  Not yet a probability."""
-    rival = max((c.score for k, c in enumerate(causes) if k != place), default=0.0)
-    return causes[place].score / (causes[place].score + rival)

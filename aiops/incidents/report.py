@@ -7,7 +7,8 @@ from typing import cast
 
 import msgspec
 
-from aiops.causes.rank import DOWN, EDGE, NET, TERM_NAMES, Ranked, confidence
+from aiops.causes.confidence import NO_TERM, UNSURE, probabilities
+from aiops.causes.rank import DOWN, EDGE, NET, TERM_NAMES, Ranked
 from aiops.findings import ERRORS, HEARTBEAT, LOG, LOSS, LOST, METRIC, NOVEL, OWN, RESOURCE
 from aiops.incidents.environment import Environment
 from aiops.incidents.impact import upstream
@@ -37,8 +38,6 @@ from aiops.signals import SECOND
 MEMBERS = 50  # listed; counts stay exact
 BEFORE = 300 * SECOND  # an alert that began so long before the onset is no first symptom
 CAUSES = 10
-LEAST_SCORE = 4.0  # of the first cause; below it there is no confident one
-LEAST_CONFIDENCE = 0.52
 
 # Which terms of detect stand behind each part of a cause's score.
 _BEHIND = {
@@ -55,7 +54,7 @@ _KINDS = {
 def incident(case: Case, environment: Environment, changes: list[Change], now: int, about: tuple[str, str]) -> Incident:
     """The record of a case at event time `now`; `about` is (engine version, configuration hash)."""
     names = environment.services
-    causes = tuple(_cause(case, environment, changes, place) for place in range(min(CAUSES, len(case.causes))))
+    causes = _causes(case, environment, changes)
     unsure = unsure_of(causes)
     members = sorted(case.members.values(), key=lambda a: (-a.score, a.anomaly_id))
     symptom = _first_symptom(case, environment)
@@ -117,10 +116,21 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
     )
 
 
-def _cause(case: Case, environment: Environment, changes: list[Change], place: int) -> Cause:
-    ranked = case.causes[place]
+def _causes(case: Case, environment: Environment, changes: list[Change]) -> tuple[Cause, ...]:
+    told = case.causes[:CAUSES]
+    evidence = [_evidence(case, environment, ranked, changes) for ranked in told]
+    terms = [one.ref for of in evidence[:1] for one in of if one.type not in NO_TERM and one.ref is not None]
+    likely = probabilities([ranked.score for ranked in told], terms)
+    return tuple(
+        _cause(environment, place, ranked, of, probability)
+        for place, (ranked, of, probability) in enumerate(zip(told, evidence, likely, strict=True))
+    )
+
+
+def _cause(
+    environment: Environment, place: int, ranked: Ranked, evidence: tuple[Evidence, ...], probability: float
+) -> Cause:
     service = environment.services[ranked.service]
-    evidence = _evidence(case, environment, ranked, changes)
     caveats = []
     if environment.visits.sum() == 0:
         caveats.append("no traces: callers and callees cannot be told apart by what they did")
@@ -133,7 +143,7 @@ def _cause(case: Case, environment: Environment, changes: list[Change], place: i
         service=service,
         kind=ranked.kind,  # type: ignore[arg-type]
         score=round(ranked.score, 3),
-        confidence=round(confidence(case.causes, place), 3),
+        confidence=round(probability, 3),
         summary=f"{service} {_KINDS[ranked.kind]}" + (f": {evidence[0].statement}" if evidence else ""),
         evidence=evidence,
         caveats=tuple(caveats),
@@ -193,7 +203,7 @@ def _title(environment: Environment, services: set[int], causes: tuple[Cause, ..
 
 def unsure_of(causes: tuple[Cause, ...]) -> bool:
     """Is no cause named with confidence?"""
-    return not causes or causes[0].score < LEAST_SCORE or causes[0].confidence < LEAST_CONFIDENCE
+    return not causes or causes[0].confidence < UNSURE
 
 
 def title_of(causes: tuple[Cause, ...], unsure: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET, Weights, confidence, rank
+from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET, Weights, rank
 from aiops.findings import ERRORS, HEARTBEAT, LOG, LOST, METRIC, NOVEL, OWN, RESOURCE
 from aiops.signals import SECOND
 
@@ -151,15 +151,6 @@ def test_ties_go_to_the_first_service():
 def test_the_parts_add_up_to_the_score():
     for found in ranked({WEB: {LOST: 6.0, NOVEL: 3.0, LOG: 2.0}, CART: {ERRORS: 5.0, NET: 1.0}}, changed={CART: 0.7}):
         assert sum(found.parts.values()) == pytest.approx(found.score)
-
-
-def test_confidence_is_undecided_between_equals_and_grows_with_the_distance():
-    equal = ranked({WEB: {OWN: 6.0}, CART: {OWN: 6.0}}, calls={})
-    assert confidence(equal, 0) == confidence(equal, 1) == 0.5
-    clear = ranked({WEB: {OWN: 8.0}, CART: {OWN: 2.0}}, calls={})
-    assert confidence(clear, 0) > 0.7
-    assert confidence(clear, 1) < 0.3
-    assert confidence(ranked({WEB: {OWN: 8.0}}), 0) == 1.0
 
 
 def test_ranking_some_services_gives_what_they_have_among_all(rng):
