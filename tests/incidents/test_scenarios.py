@@ -55,7 +55,6 @@ CAUSES: dict[str, list[set[str]]] = {
 LIGHT = ("sale", "decoy-changes", "certificate")
 WRONG_NUMBER = {
     "background-errors": "the first burst of errors is news, although the next ones come every five minutes all day",
-    "background-errors-and-fault": "the first burst of errors opens an incident of its own",
     "batch": "a processor at its limit opens an incident at once, whether anybody waits for it or not",
     "debug-logs": "lines that a change of level brings are a storm of lines, whatever they say",
     "host-down": "services of the host that are not within two calls of each other open an incident each",
@@ -63,7 +62,6 @@ WRONG_NUMBER = {
 WRONG_CAUSE = {
     "disk-full": "the caller whose writes fail has more evidence than the database, whose reads go on",
     "background-errors-and-fault": "bursts that come all day are blamed",
-    "noisy-host": "services of the host are slow, and so are their callers, which are blamed",
     "zone-partition": "calls between the halves fail everywhere, and one service is blamed with confidence",
 }
 
