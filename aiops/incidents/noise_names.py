@@ -52,7 +52,7 @@ def normal(name: str) -> str:
     >>> normal("calls to 10.2.0.17:8080"), normal("cart-6d9f7c5b48-x2vqz"), normal("http.server.duration p99")
     ('calls to *', 'cart-*', 'http.server.duration p99')
     """
-    return _POD.sub("-*", _VOLATILE.sub("*", name[:LONGEST]))
+    return _VOLATILE.sub("*", _POD.sub("-*", name[:LONGEST]))  # pods first: the hash of their replica set is one too
 
 
 def identity_of(anomaly: Anomaly) -> Identity:
