@@ -187,7 +187,7 @@ class LocalKafka:
 
     def pause(self, node: int) -> None:
         """Freeze a node (SIGSTOP): its connections stay open and nothing answers."""
-        self._running(node).send(signal.SIGSTOP)
+        self._running(node).freeze(STOP_SECONDS)
 
     def resume(self, node: int) -> None:
         """Let a paused node go on (SIGCONT)."""

@@ -138,6 +138,13 @@ class Node:
             raise UserError(f"node {self.number} of the local Kafka does not run")
         os.kill(pid, number)
 
+    def freeze(self, seconds: float) -> None:
+        """Stop all of its threads, and return when they stand: until then it may answer once more."""
+        self.send(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.pid}/task")
+        if not wait_until(lambda: all(_stands(task) for task in tasks.iterdir()), seconds):
+            raise UserError(f"node {self.number} of the local Kafka does not stand still after {seconds:g} s")
+
     def end(self, number: signal.Signals, seconds: float) -> bool:
         """Ask it to end and wait; False if it still runs after `seconds`."""
         with contextlib.suppress(UserError, ProcessLookupError):  # it has ended already
@@ -155,6 +162,14 @@ class Node:
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         errors = [line for line in lines if " ERROR " in line or " FATAL " in line] or console.splitlines()
         return f"{errors[-1][:300] if errors else 'it says nothing'} (see {path})"
+
+
+def _stands(task: Path) -> bool:
+    """Is a thread stopped, or gone meanwhile?"""
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
