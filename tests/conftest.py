@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from aiops import warm
 from aiops.engine import Engine, Step
@@ -16,7 +18,7 @@ from aiops.replay import drive
 from aiops.simulate import Simulation, write
 from tests.replaying import in_order, last_incidents, last_topology, replayed
 
-HERE = Path(__file__).parent
+WITH_BROKER = "tests/kafka/"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,21 +28,31 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("numprocesses", None):  # the process that hands out tests, not a worker
-        config.option.loadscopereorder = False  # not the group with most tests first but the longest: see below
+        config.option.loadscopereorder = False  # not what has most tests first, but what takes longest: see below
         if warm.cold():
             warm.warm()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For ``--dist loadgroup``: tests that share the broker make one group, the first to start; others one a file.
+    """Begin with the tests that need the broker: they take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(WITH_BROKER))  # stable
+
+
+class _BrokerInOne(LoadScopeScheduling):  # type: ignore[misc]
+    """All tests that need the broker go to one worker, of others those of a file.
 
     The broker's tests wait more than they compute, so another worker has the machine nearly to itself meanwhile.
+    ``--dist loadgroup`` would do, but pytest-xdist 3.8 puts the group where pytest 9.2 does not look for it.
     """
-    items.sort(key=lambda item: not item.path.is_relative_to(HERE / "kafka"))  # stable
-    for item in items:
-        name = "kafka" if item.path.is_relative_to(HERE / "kafka") else str(item.path.relative_to(HERE.parent))
-        item.add_marker(pytest.mark.xdist_group(name))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return WITH_BROKER if nodeid.startswith(WITH_BROKER) else nodeid.split("::", 1)[0]
+
+
+@pytest.hookimpl(optionalhook=True)  # where pytest-xdist is switched off there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _BrokerInOne:
+    """How ``-n 2`` hands out tests."""
+    return _BrokerInOne(config, log)
 
 
 @pytest.fixture(scope="session")
