@@ -12,7 +12,8 @@ from aiops.columns import Refusal
 from aiops.config import EngineConfig
 from aiops.detect.stage import Detect
 from aiops.findings import Findings
-from aiops.incidents.stage import Output, Respond
+from aiops.incidents.place import Output
+from aiops.incidents.stage import Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.noise_report import NoiseReport
 from aiops.records import Anomaly, Incident, Notice, RecordError, decode_told

@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from aiops.scoring import Fault
-from benchmarks import results
+from benchmarks import results, seeds
 from benchmarks.alarm_days import Day, Opening, recorded, simulated
 
 PARTS = ("quiet", "faults", "recorded")
@@ -119,7 +119,7 @@ def _fault_lines(of: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 def _options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seeds", default="11-15", help="of the simulated days, first-last (default 11-15)")
+    seeds.add(parser, "11-15")
     parser.add_argument("--hours", type=float, default=5.0, help="of a simulated day (default 5)")
     parser.add_argument("--rate", type=float, default=3.0, help="requests a second (default 3)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to run")
@@ -127,11 +127,6 @@ def _options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="say what opened in quiet, and what was not told")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
-    first, _, last = options.seeds.partition("-")
-    try:
-        options.seeds = list(range(int(first), int(last or first) + 1))
-    except ValueError:
-        parser.error(f"--seeds {options.seeds}: it must be one number, or the first and the last: 11-15")
     if options.quick:
         options.seeds, options.hours = options.seeds[:1], 2.0
     return options

@@ -24,7 +24,7 @@ from typing import Any
 
 from aiops.scoring import Outcome, Problem, Score, found, right, score, top
 from aiops.verdicts import Verdict, verdicts
-from benchmarks import reliability, results
+from benchmarks import reliability, results, seeds
 from benchmarks.incident_days import (
     MESHES,
     RECORDED,
@@ -276,9 +276,9 @@ def show(one: Judged) -> None:
 
 
 # ---- what is run -----------------------------------------------------------------------------------------------------
-def options_of(arguments: list[str] | None = None, seeds: str = "601-650", doc: str = __doc__) -> argparse.Namespace:
+def options_of(arguments: list[str] | None = None, default: str = "601-650", doc: str = __doc__) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=doc.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seeds", default=seeds, help=f"of the simulated days, first-last (default {seeds})")
+    seeds.add(parser, default)
     parser.add_argument("--hours", type=float, default=2.5, help="of a simulated day (default 2.5)")
     parser.add_argument("--rate", type=float, default=2.0, help="requests a second (default 2)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to run")
@@ -289,11 +289,6 @@ def options_of(arguments: list[str] | None = None, seeds: str = "601-650", doc: 
     parser.add_argument("--list", action="store_true", help="say what was missed, what was wrong, what came of nothing")
     parser.add_argument("--json", type=Path, help="write the results there")
     options = parser.parse_args(arguments)
-    first, _, last = options.seeds.partition("-")
-    try:
-        options.seeds = list(range(int(first), int(last or first) + 1))
-    except ValueError:
-        parser.error(f"--seeds {options.seeds}: it must be one number, or the first and the last: {seeds}")
     if options.quick:
         options.seeds, options.hours = options.seeds[: len(MESHES)], 1.0
         options.only = ("simulated",)

@@ -34,7 +34,7 @@ from aiops.scoring import Context, Truth, score
 from aiops.signals import SECOND
 from aiops.simulate import Fault, Simulation
 from aiops.simulate.kinds import RANGES
-from benchmarks import results
+from benchmarks import results, seeds
 
 Kind = tuple[str, str]  # service and kind of a fault
 SETTLED = 300.0  # seconds after opening at which the list is made for the second time
@@ -201,18 +201,12 @@ def _line(name: str, counts: Counts) -> str:
 
 def _options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seeds", default="661-670", help="of the days, first-last (default 661-670)")
+    seeds.add(parser, "661-670", "of the days")
     parser.add_argument("--faults", type=int, default=3, help="of a day, each of which comes twice (default 3)")
     parser.add_argument("--rate", type=float, default=3.0, help="requests a second (default 3)")
     parser.add_argument("--choose", action="store_true", help="also other constants: not on seeds to report on")
     parser.add_argument("--json", type=Path, help="write the results there")
-    options = parser.parse_args(arguments)
-    first, _, last = options.seeds.partition("-")
-    try:
-        options.seeds = list(range(int(first), int(last or first) + 1))
-    except ValueError:
-        parser.error(f"--seeds {options.seeds}: it must be one number, or the first and the last: 661-670")
-    return options
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -26,7 +26,8 @@ import msgspec
 import numpy as np
 
 from aiops.findings import EDGE_TERMS, TERMS, Findings, Note
-from aiops.incidents.stage import Output, Respond
+from aiops.incidents.place import Output
+from aiops.incidents.stage import Respond
 from aiops.records import Alert, Anomaly, Incident, Window, anomaly_id, encode, rfc3339
 from aiops.signals import SECOND, WINDOW, due
 from benchmarks import results

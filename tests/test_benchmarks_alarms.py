@@ -69,4 +69,4 @@ def test_a_simulated_day_has_hours_watched_signals_and_faults():
 def test_a_wrong_range_of_seeds_is_an_error_in_words(capsys):
     with pytest.raises(SystemExit):
         alarms.main(["--seeds", "a-b"])
-    assert "--seeds a-b: it must be one number, or the first and the last: 11-15" in capsys.readouterr().err
+    assert "--seeds: a-b: it must be one number, or the first and the last: 11-15" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def test_a_plan_of_a_seed_has_groups_and_decoys_that_the_truth_tells():
 def test_a_wrong_range_of_seeds_is_an_error_in_words(capsys):
     with pytest.raises(SystemExit):
         incidents.main(["--seeds", "a-b"])
-    assert "--seeds a-b: it must be one number, or the first and the last: 601-650" in capsys.readouterr().err
+    assert "--seeds: a-b: it must be one number, or the first and the last: 601-650" in capsys.readouterr().err
 
 
 # ---- calibration ---------------------------------------------------------------------------------------------

@@ -149,13 +149,13 @@ class Lifecycle:
         if now <= case.opened + self.policy.settle:
             members = set(case.services)  # as of now: who joins in this window brings its neighbours in the next
             active = np.flatnonzero(strength >= ACTIVE).tolist()
-            held = {s for c in self.open if c is not case for s in c.services} if case.beside else set()
+            out = members | case.split_off
+            if case.beside:
+                out.update(*(c.services for c in self.open))
             case.services.update(
                 s
                 for s in active
-                if s not in members | case.split_off | held
-                and environment.around(s) & members
-                and not self._apart(s, case, environment)
+                if s not in out and environment.around(s) & members and not self._apart(s, case, environment)
             )
             case.observe(environment)
         else:
@@ -196,9 +196,9 @@ class Lifecycle:
             near = environment.around(s)
             # Beside an incident nothing opens until that has settled; then only what it does not hold yet, or what began
             # after that.  Whether it is another problem is seen when its causes are ranked.
-            beside = [c for c in self.open if near & c.present]
-            apart = all(s not in c.services and self._apart(s, c, environment) for c in beside)
-            if not apart and any(not self._beside(now, s, c, environment) for c in beside):
+            others = [c for c in self.open if near & c.present]
+            apart = all(s not in c.services and self._apart(s, c, environment) for c in others)
+            if not apart and any(not self._beside(now, s, c, environment) for c in others):
                 continue
             if any(now - c.closed < p.cool and near & c.services for c in self.closed):
                 continue
@@ -206,9 +206,9 @@ class Lifecycle:
             onset = int(min(since, environment.first[s]))
             group = {k for k in near if strength[k] >= ACTIVE} | {s}
             if apart:
-                group -= {k for c in beside for k in c.services}
+                group.difference_update(*(c.services for c in others))
             case = Case("", now, onset, group, environment.evidence.copy(), environment.first.copy())
-            case.seed, case.beside = s, apart and bool(beside)
+            case.seed, case.beside = s, apart and bool(others)
             case.notes = dict(environment.notes)
             for time, evidence, notes in environment.history:
                 if time >= onset:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aiops.causes.rank import Weights
 from aiops.config import EngineConfig
-from aiops.incidents.stage import Output, Respond
+from aiops.incidents.place import Output
+from aiops.incidents.stage import Respond
 from aiops.noise_report import NoiseReport
 from aiops.records import Anomaly, Incident, decode_told, encode
 from aiops.signals import Clocks

@@ -178,7 +178,7 @@ def test_an_incident_is_at_least_as_severe_as_a_grave_alert_of_its(severity, exp
 
 
 def test_members_beyond_the_limit_are_counted(monkeypatch):
-    for module in ("stage", "members"):
+    for module in ("place", "members"):
         monkeypatch.setattr(f"aiops.incidents.{module}.MAX_MEMBERS", 5)
     world = broken()
     for k in range(9):

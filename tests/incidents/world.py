@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from aiops.findings import EDGE_TERMS, TERMS, Findings, Note
-from aiops.incidents.stage import Output, Respond
+from aiops.incidents.place import Output
+from aiops.incidents.stage import Respond
 from aiops.records import (
     Alert,
     Anomaly,

@@ -6,7 +6,8 @@ from aiops.config import EngineConfig
 from aiops.detect.stage import Detect
 from aiops.engine import IDLE_AFTER, TICK
 from aiops.findings import Findings
-from aiops.incidents.stage import Output, Respond
+from aiops.incidents.place import Output
+from aiops.incidents.stage import Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.records import Incident, RecordError, decode_told
 from aiops.signals import WindowRows

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("confluent_kafka", reason="needs the extra 'kafka'")
 
 from aiops.findings import Findings
-from aiops.incidents.stage import _State
+from aiops.incidents.place import Place
 from streams.guard import Guard
 from streams.layout import Layout
 from streams.progress import WorkerError
@@ -162,16 +162,16 @@ def test_a_record_that_fails_twice_is_set_aside_and_the_rest_goes_on(findings, m
 
 def test_findings_that_fail_when_they_are_due_are_set_aside_and_no_more(findings, expected, monkeypatch):
     """They fail at the clock that makes them due, not when they come."""
-    story, whole = Story(findings, Layout()), _State.step
+    story, whole = Story(findings, Layout()), Place.step
     times = sorted({int(r.headers["time"]) for r in findings if r.kind == "findings"})
     bad = times[len(times) // 4]  # before the first incident, so that it does not decide one
 
-    def step(self: _State, found: Findings, *rest: Any) -> None:
+    def step(self: Place, found: Findings, *rest: Any) -> None:
         whole(self, found, *rest)
         if found.time == bad:
             raise ZeroDivisionError("poison")
 
-    monkeypatch.setattr(_State, "step", step)
+    monkeypatch.setattr(Place, "step", step)
     for record in findings:
         story.guard.deliver(0, record)
     dead = [dict(out.headers)["dlq.reason"].decode() for out in story.sent if out.topic == "aiops.findings.dlq"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ import yaml
 from aiops.config import EngineConfig
 from aiops.detect.rules import Challenger, EntityRule, MetricRule
 from aiops.errors import UserError
-from streams.settings import load
 from streams.settings_text import as_yaml, reference
+from tests.streams.configured import configured
 
-MINIMAL = "kafka: {bootstrap.servers: 'localhost:9092'}\n"
 RULES = """
 detect:
   full_series: 500
@@ -30,12 +30,7 @@ detect:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Any:
-    def reader(text: str) -> Any:
-        path = tmp_path / "aiops.yaml"
-        path.write_text(MINIMAL + text)
-        return load(path, {})
-
-    return reader
+    return partial(configured, tmp_path)
 
 
 def test_rules_are_read_and_enter_the_digest(read):

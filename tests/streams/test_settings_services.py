@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,15 @@ import yaml
 
 from aiops.config import EngineConfig
 from aiops.errors import UserError
-from streams.settings import load
 from streams.settings_text import as_yaml, reference
-from tests.streams.configured import MINIMAL
+from tests.streams.configured import configured
 
 SERVICES = "services: {criticality: {checkout: high, 'batch-*': low, password-store: high}}\n"
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Any:
-    def reader(text: str) -> Any:
-        path = tmp_path / "aiops.yaml"
-        path.write_text(MINIMAL + text)
-        return load(path, {})
-
-    return reader
+    return partial(configured, tmp_path)
 
 
 def test_criticality_is_read_in_its_order_and_enters_the_digest(read):
