@@ -156,7 +156,7 @@ class Site:
 
     def read_by(self, role: str) -> list[str]:
         """Topics that a role reads."""
-        return list(self.raw.values()) if role == "ingest" else [self.topic(READS[role])]
+        return [*self.raw.values(), self.topic("commands")] if role == "ingest" else [self.topic(READS[role])]
 
     def ends(self, topics: Iterable[str]) -> dict[tuple[str, str], int]:
         """(topic, partition) -> offset after the last record."""

@@ -184,7 +184,7 @@ def logs(per_message: int, items: int, rate: int = RATE) -> list[Poll]:
     for first in range(0, items, per_message):
         request, newest = ExportLogsServiceRequest(), 0
         scopes: dict[tuple[str, int], Any] = {}
-        for number in range(first, first + per_message):
+        for number in range(first, min(first + per_message, items)):
             service, pod = SERVICES[draw.randrange(4) + number // per_message % 2 * 4], 1
             time = T0 + number * SECOND // rate
             newest = max(newest, time)
