@@ -13,7 +13,7 @@ from aiops.errors import UserError
 from aiops.ingest.stage import Ingest, Message
 from aiops.signals import SECOND, WINDOW
 from benchmarks.kafka_load import Load, Mix, preload
-from benchmarks.kafka_site import PARTITIONS, Sent, Site, cpu_of, recent
+from benchmarks.kafka_site import PARTITIONS, SETTLED, Sent, Site, cpu_of, recent
 from benchmarks.kafka_transport import transport
 from streams.tasks.ingest import STEP
 
@@ -169,16 +169,26 @@ def chain(kafka: dict[str, str], folder: Path, quick: bool, broker: int | None) 
 
 
 def scaling(kafka: dict[str, str], folder: Path, quick: bool) -> list[Line]:
-    """The same job done by 1, 2 and 4 processes: CPU seconds of all of them, their starts taken off."""
+    """The same job done by 1, 2 and 4 processes of each role, all roles at once: CPU seconds of all processes of a role.
+
+    Partitions are shared out before anything is sent: what a rebalance costs is the subject of the takeover.
+    """
     unit = QUICK_UNIT if quick else UNIT
     load, used = Load.of(unit, MESSAGE), dict[tuple[str, int], float]()
     roles = ("ingest", "assemble", "detect")
     for n in WORKERS:
         with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
-            nothing = {role: site.start_up(role, n) for role in roles}
+            processes = {role: site.start(role, n) for role in roles}
+            for role in roles:
+                site.until_read(role, processes[role])
+            time.sleep(SETTLED)  # a group may share out once more
+            for role in roles:
+                site.until_read(role, processes[role])
+            before = {role: sum(cpu_of(process.pid) for process in processes[role]) for role in roles}
             preload(site, load, 6 if quick else 18)
             for role in roles:
-                used[role, n] = beyond(site.cost(role, n), nothing[role])
+                site.until_read(role, processes[role])
+                used[role, n] = sum(cpu_of(process.pid) for process in processes[role]) - before[role]
     lines = []
     for role in roles:
         for n in WORKERS:

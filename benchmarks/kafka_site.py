@@ -205,12 +205,12 @@ class Site:
         return started
 
     def behind(self, role: str, processes: list[Process]) -> int | None:
-        """Records between their positions and the ends of what they read; None while they do not share all partitions."""
+        """Records of those there were when asked that they have not read; None while they do not share all partitions."""
+        ends = self.ends(self.read_by(role))  # before the positions, or what arrives between the two looks like a delay
         owned = [
             {(topic, p): value for (name, topic, p), value in process.samples().items() if name == "aiops_position"}
             for process in processes
         ]
-        ends = self.ends(self.read_by(role))
         at = {place: value for places in owned for place, value in places.items()}
         if not all(owned) or sum(map(len, owned)) != len(ends) or at.keys() != ends.keys():
             return None
