@@ -53,8 +53,8 @@ def main() -> int:
     parser.add_argument("--soak", type=_positive, metavar="MINUTES", help="then half load for so long")
     arguments = parser.parse_args()
     live = arguments.soak is not None or "latency" in arguments.only
-    if live and arguments.rate is None and "chain" not in arguments.only:
-        parser.error("half of saturation comes from the part chain: run it too, or give --rate")
+    if live and arguments.rate is None and "saturation" not in arguments.only:
+        parser.error("half of saturation comes from the part saturation: run it too, or give --rate")
     if arguments.rate is not None and not live:
         parser.error("--rate is that of the part latency and of --soak: neither is asked for")
     if arguments.best_of is not None and "ingest" not in arguments.only:
@@ -69,7 +69,7 @@ def main() -> int:
     kafka_rates.heading()
     try:
         with broker(arguments.bootstrap) as (kafka, pid), tempfile.TemporaryDirectory(prefix="aiops-bench-") as folder:
-            for part in (name for name in PARTS if name in arguments.only):  # latency asks what chain has found
+            for part in (name for name in PARTS if name in arguments.only):  # latency asks what saturation has found
                 lines += PARTS[part](kafka, Path(folder), arguments, pid, lines)
             if arguments.soak is not None:
                 lines += kafka_live.soak(kafka, Path(folder), arguments.quick, lines, arguments.rate, arguments.soak)
@@ -105,6 +105,7 @@ PARTS: dict[str, Part] = {
     "ingest": lambda kafka, folder, a, *_: kafka_rates.ingest(kafka, folder, a.quick, a.best_of),
     "chain": lambda kafka, folder, a, pid, _: kafka_rates.chain(kafka, folder, a.quick, pid),
     "scaling": lambda kafka, folder, a, *_: kafka_rates.scaling(kafka, folder, a.quick),
+    "saturation": lambda kafka, folder, a, *_: kafka_live.saturation(kafka, folder, a.quick),
     "latency": lambda kafka, folder, a, _, lines: kafka_live.latency(kafka, folder, a.quick, lines, a.rate),
     "peers": lambda kafka, folder, a, *_: kafka_peers.peers(kafka, folder, a.quick, a.quixstreams),
     "takeover": lambda kafka, folder, a, *_: kafka_takeover.takeover(kafka, folder, a.quick),

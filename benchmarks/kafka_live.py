@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from datetime import datetime
@@ -12,7 +11,7 @@ import numpy as np
 
 from aiops.errors import UserError
 from aiops.signals import LATENESS, SECOND, WINDOW, due
-from benchmarks.kafka_load import Load, Mix, Paced
+from benchmarks.kafka_load import Load, Mix, Paced, preload
 from benchmarks.kafka_rates import MESSAGE, QUICK_UNIT, ROLES, UNIT, Line, told
 from benchmarks.kafka_site import Process, Site, cpu_of, rss_of
 
@@ -24,23 +23,43 @@ SAMPLE = 5.0  # s between samples of memory
 _MS = 1_000_000
 
 
-def saturation(lines: list[Line]) -> float:
-    """Items a second that all cores of this machine could send and take through broker and roles, by the chain's CPU seconds.
+def saturation(kafka: dict[str, str], folder: Path, quick: bool) -> list[Line]:
+    """What this machine takes when producer, broker and all roles, a process each, run at once and as fast as they can.
 
-    Who sends is part of it, because it runs on the same cores.
+    The first window, in which every series is new, is part of it.
     """
-    found = [line for line in lines if line.id == "kafka.chain.all"]
-    if not found:
-        raise UserError("half of saturation is not known without the part chain: run it too, or give --rate")
-    more = found[0].more
-    cpu = more["cpu_seconds"] + (more["broker_cpu_seconds"] or 0.0) + more["producer_cpu_seconds"]
-    return float((os.cpu_count() or 1) * more["items"] / cpu)
+    load = Load.of(QUICK_UNIT if quick else UNIT, MESSAGE)
+    with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
+        processes = {role: site.start(role) for role in ROLES}
+        for role in ROLES:
+            site.until_read(role, processes[role])
+        before = {role: cpu_of(processes[role][0].pid) for role in ROLES}
+        begun = time.monotonic()
+        items = preload(site, load, 6 if quick else 36)
+        for role in ROLES:
+            site.until_read(role, processes[role], 0.1)
+        wall = time.monotonic() - begun
+        cores = {role: round((cpu_of(processes[role][0].pid) - before[role]) / wall, 3) for role in ROLES}
+    line = Line(
+        "kafka.saturation", "saturation, everything at once", items / wall, "items/s", "", None,
+        {"items": items, "wall_seconds": round(wall, 1), "cores": cores},
+    )  # fmt: skip
+    told(line)
+    return [line]
+
+
+def saturated(lines: list[Line]) -> float:
+    """Items a second of the part saturation."""
+    for line in lines:
+        if line.id == "kafka.saturation" and line.value is not None:
+            return line.value
+    raise UserError("half of saturation is not known without the part saturation: run it too, or give --rate")
 
 
 def half(lines: list[Line], quick: bool, rate: float | None) -> Mix:
     """The mix at `rate` items a second, or at half of saturation."""
     unit = QUICK_UNIT if quick else UNIT
-    return unit.times((saturation(lines) / 2 if rate is None else rate) / unit.items)
+    return unit.times((saturated(lines) / 2 if rate is None else rate) / unit.items)
 
 
 def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line], rate: float | None) -> list[Line]:
