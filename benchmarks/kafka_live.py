@@ -66,7 +66,7 @@ def latency(kafka: dict[str, str], folder: Path, quick: bool, before: list[Line]
     """Live: results in Kafka after their window was due, by the clock of the wall."""
     mix, seconds = half(before, quick, rate), 150 if quick else 300
     load = Load.of(mix, MESSAGE, fault=True)
-    with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
+    with Site(kafka, folder, ["metrics", "logs", "traces"], live=True) as site:
         processes = [p for role in ROLES for p in site.start(role)]
         start, paced = _live(site, load, processes, seconds)
         measured = start + round(CALM * SECOND)
@@ -144,7 +144,7 @@ def soak(
     mix, seconds = half(before, quick, rate), round(minutes * 60)
     load = Load.of(mix, MESSAGE)
     memory: dict[str, list[int]] = defaultdict(list)
-    with Site(kafka, folder, ["metrics", "logs", "traces"]) as site:
+    with Site(kafka, folder, ["metrics", "logs", "traces"], live=True) as site:
         processes = [p for role in ROLES for p in site.start(role)]
         _, paced = _live(site, load, processes, seconds)
         begun = time.monotonic()

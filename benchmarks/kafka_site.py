@@ -115,9 +115,11 @@ class Site:
         Properties of a client that may do everything.
     signals : iterable of {'metrics', 'logs', 'traces'}
         Raw topics to have.
+    live : bool
+        Sources that say nothing are not waited for, as nobody commands anything here.
     """
 
-    def __init__(self, kafka: dict[str, str], folder: Path, signals: Iterable[str]) -> None:
+    def __init__(self, kafka: dict[str, str], folder: Path, signals: Iterable[str], live: bool = False) -> None:
         self.kafka, self.prefix = kafka, f"bench-{secrets.token_hex(4)}"
         self.raw = {signal_: f"{self.prefix}-{TOPICS[signal_]}" for signal_ in signals}
         self.folder = folder / self.prefix
@@ -127,7 +129,7 @@ class Site:
         whole = {
             "kafka": kafka, "prefix": f"{self.prefix}.aiops",
             "raw": [{"topic": topic, "signal": signal_} for signal_, topic in self.raw.items()],
-            "clocks": {"idle_after": "never", "hold_limit": "never"},
+            "clocks": {"idle_after": "30s" if live else "never", "hold_limit": "never"},
         }  # fmt: skip
         self.config.write_text(yaml.safe_dump(whole))
         self._consumer = Consumer({**kafka, "group.id": f"{self.prefix}-look", "enable.auto.commit": False})

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 
-from aiops.signals import END_OF_TIME, SECOND
+from aiops.signals import END_OF_TIME, SECOND, WINDOW
 from streams import snapshots
 from streams.layout import Layout
 from streams.messages import place_of, raw_of, record_of
@@ -100,11 +100,16 @@ class IngestRole:
         self._observer.reached(before, kept.task.clock)
 
     def beat(self, kept: _Raw, idle: Callable[[], bool]) -> Iterator[Out]:
-        """A source that is idle ticks."""
-        if self._idle_after is None or time.monotonic() - kept.heard < self._idle_after:
+        """A source that is idle ticks; of what the engine is told, mostly nothing, one that has been read to its end."""
+        if self._idle_after is None:
             return
-        every = round(self._tick_every * SECOND)
-        clock = (self._now() - round(self._idle_after * SECOND)) // every * every  # before the broker is asked
+        if kept.task.stage is None:
+            clock = self._now() // WINDOW * WINDOW  # whatever comes later has come later
+        elif time.monotonic() - kept.heard < self._idle_after:
+            return
+        else:
+            every = round(self._tick_every * SECOND)
+            clock = (self._now() - round(self._idle_after * SECOND)) // every * every  # before the broker is asked
         if clock > kept.task.clock and idle():
             yield from kept.task.tick(clock)
 

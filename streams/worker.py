@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from aiops.signals import WINDOW
 from aiops.wire import keep_memory
 from streams.known_brokers import KnownBrokers
 from streams.log_format import LIBRDKAFKA
@@ -29,7 +30,8 @@ from streams.sender import Fence, Sender
 log = logging.getLogger(__name__)
 
 BATCH = 2_000  # messages of a poll
-GATHER = 0.01  # seconds for others to come after the first message: a step of many costs little more than one of few
+GATHER = 0.1  # seconds for others to come after the first message: a step of many costs little more than one of few
+MANY = 64  # messages that are worth a step without waiting for others
 ASK = 1.0  # seconds for the broker to say where a partition ends
 
 TaskT = TypeVar("TaskT")
@@ -95,7 +97,7 @@ class Worker(Generic[TaskT]):
         self._paused = False
         self._stopping = False
         self._finishing = False
-        self._beaten = 0.0
+        self._beaten, self._window = 0.0, 0  # seconds; the window of that moment
         self._new_sender()
         self._new_consumer()
 
@@ -168,9 +170,11 @@ class Worker(Generic[TaskT]):
                 self.sender.send(self.role.take(self.tasks[place], batch))
                 self.received += len(batch)
                 self.observer.stepped(time.monotonic() - begun)
-        now = time.monotonic()
-        if now - self._beaten >= 1.0:
-            self._beaten = now
+        now, window = time.monotonic(), time.time_ns() // WINDOW
+        if (
+            now - self._beaten >= 1.0 or window > self._window
+        ):  # what is due when a window ends waits for who has to say so
+            self._beaten, self._window = now, window
             self._beat()
             self.observer.publish(self.reading())
             self._look_for_brokers()
@@ -182,11 +186,13 @@ class Worker(Generic[TaskT]):
         The first stands with the early ones meanwhile, where it is found when its partition is taken away.
         """
         self._early = self.consumer.consume(1, timeout)
-        if self._early:
-            more = self.consumer.consume(BATCH - 1, GATHER)
-            messages, self._early = self._early + more, []
-            return messages
-        return []
+        for wait in (0.0, GATHER) if self._early else ():
+            more = self.consumer.consume(BATCH - len(self._early), wait)
+            self._early += more  # asking may have taken some away
+            if len(self._early) >= MANY:
+                break
+        messages, self._early = self._early, []
+        return messages
 
     def _throttle(self, room: bool) -> None:
         """Records that nobody can take are not fetched for long."""
