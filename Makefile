@@ -11,7 +11,7 @@ test:
 
 check:
 	.venv/bin/ruff check && .venv/bin/ruff format --check
-	.venv/bin/mypy && .venv/bin/python -m aiops.schema --check
+	.venv/bin/mypy && .venv/bin/python -m aiops.schema --check && .venv/bin/python -m streams.asyncapi --check
 
 bench:
 	for name in ingest internal_records detect noise; do .venv/bin/python -m "benchmarks.$$name" || exit 1; done

@@ -123,6 +123,9 @@ def _replay_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--notices", type=Path, metavar="FILE", help="what is wrong with the telemetry itself")
     parser.add_argument("--topology", type=Path, metavar="FILE", help="services and who calls whom, as they change")
     parser.add_argument("--noise", type=Path, metavar="FILE", help="how much became how little, every five minutes")
+    parser.add_argument(
+        "--status", type=Path, metavar="FILE", help="how far the engine sees, and how much of it is known"
+    )
     parser.add_argument("--refused", type=Path, metavar="FILE", help="lines that do not decode, and why")
     parser.set_defaults(run=_replay)
 
@@ -195,6 +198,7 @@ def _replay(args: argparse.Namespace) -> int:
         notices=args.notices,
         topology=args.topology,
         noise=args.noise,
+        status=args.status,
         refused=args.refused,
         config=EngineConfig(
             detect=read_rules(args.detect) if args.detect else DetectConfig(),
@@ -223,7 +227,7 @@ def _watched(recording: Recording, out: IO[bytes], options: Options) -> Summary:
 
 def _distinct(args: argparse.Namespace, read: list[Path]) -> None:
     """Refuse to write two things to one file, or over what is read."""
-    outputs = ("anomalies", "findings", "notices", "topology", "noise", "refused")
+    outputs = ("anomalies", "findings", "notices", "topology", "noise", "status", "refused")
     named = [("--out", None if args.out == "-" else Path(args.out))]
     named += [(f"--{name}", getattr(args, name)) for name in outputs]
     taken = {path.resolve(): f"the recording's {path.name}" for path in read}

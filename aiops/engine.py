@@ -16,8 +16,10 @@ from aiops.incidents.place import Output
 from aiops.incidents.stage import Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.noise_report import NoiseReport
-from aiops.records import Anomaly, Incident, Notice, RecordError, decode_told
+from aiops.records import Anomaly, Incident, Notice, RecordError
 from aiops.signals import SECOND
+from aiops.status import Status
+from aiops.telling import decode_all, number
 from aiops.told import TOLD
 from aiops.topology import Topology
 from aiops.traces.assemble import Assemble, AssembleOutput
@@ -38,6 +40,7 @@ class Step:
     notices: list[Notice] = field(default_factory=list)
     topology: list[Topology] = field(default_factory=list)
     noise: list[NoiseReport] = field(default_factory=list)
+    status: list[Status] = field(default_factory=list)
     refused: list[tuple[str, Refusal]] = field(default_factory=list)
 
 
@@ -131,11 +134,12 @@ class Engine:
         signal = self.signals[source]
         for message in messages:
             try:
-                told = decode_told(signal, message.value)
+                several = decode_all(signal, message.value)
             except RecordError as error:
                 step.refused.append((source, Refusal(message.offset, str(error))))
             else:
-                self.respond.tell(source, message.offset, signal, told, message.arrival)
+                for k, told in enumerate(several):
+                    self.respond.tell(source, number(message.offset, k), signal, told, message.arrival)
         # Not to the last arrival itself: the next message may have the same.
         self._responded(self.respond.advance(source, messages[-1].arrival - 1), step)
 
@@ -168,3 +172,4 @@ class Engine:
         step.notices.extend(out.notices)
         step.topology.extend(out.topology)
         step.noise.extend(out.noise)
+        step.status.extend(out.status)

@@ -16,7 +16,8 @@ import msgspec
 import xxhash
 
 from aiops.records import RecordError
-from aiops.told import TOLD, decode_told, moment
+from aiops.telling import decode_all, latest
+from aiops.told import TOLD
 
 LATEST = 1 << 62  # 2116: what is later is no time but a bad number, and the engine's int64 clocks must not overflow
 
@@ -116,7 +117,7 @@ def _metric_times(line: bytes) -> dict[str, int]:
 
 def _told_times(signal: str, line: bytes) -> dict[str, int]:
     try:
-        who, time = moment(decode_told(signal, line))
+        who, time = latest(decode_all(signal, line))
     except RecordError:
         return {}
     return {who: time} if time < LATEST else {}

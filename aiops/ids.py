@@ -35,6 +35,15 @@ def topology_id(tenant: str, environment: str, service: str, callee: str = "") -
     return _digest(b"aiops.topology", tenant, environment, service, callee)
 
 
+def notification_id(about: str, version: int, trigger: str) -> str:
+    """Id of what is decided about a version of an incident because of what happened.
+
+    >>> len(notification_id("2f3a6fd0bfe488cecde562ec52c1dbfd", 3, "opened"))
+    32
+    """
+    return _digest(b"aiops.notify", about, str(version), trigger)
+
+
 def _digest(purpose: bytes, *parts: str) -> str:
     # The lengths keep ("a", "bc") and ("ab", "c") apart; the purpose keeps ids of different records apart.
     state = blake2b(digest_size=16, person=purpose)

@@ -124,7 +124,7 @@ class Options:
         Arrivals (Unix ns) taken: from `begin` on, before `until`.
     speed : float
         Times real time; 0: as fast as possible.
-    anomalies, findings, notices, topology, noise, refused : Path or None
+    anomalies, findings, notices, topology, noise, status, refused : Path or None
         Files of JSON lines.
     config : EngineConfig
         Of the engine.
@@ -140,6 +140,7 @@ class Options:
     notices: Path | None = None
     topology: Path | None = None
     noise: Path | None = None
+    status: Path | None = None
     refused: Path | None = None
     config: EngineConfig = field(default_factory=EngineConfig)
 
@@ -202,7 +203,7 @@ def replay(
 
         outputs = (options.anomalies, options.findings, options.notices, options.topology, options.noise)
         anomalies, findings, notices, topology, noise = map(opened, outputs)
-        refused = opened(options.refused)
+        status, refused = opened(options.status), opened(options.refused)
         messages = _between(recording, options, summary)
         pace = Pace(options.speed) if options.speed else None
         try:
@@ -217,6 +218,7 @@ def replay(
                 _write(notices, map(encode, step.notices))
                 _write(topology, map(encode, step.topology))
                 _write(noise, map(encode, step.noise))
+                _write(status, map(encode, step.status))
                 _write(refused, (_refusal(source, r.message, r.reason) for source, r in step.refused))
                 watch(engine, arrival)
         except RecordingError:

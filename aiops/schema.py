@@ -18,11 +18,14 @@ import msgspec
 from aiops.codec import SCHEMA_VERSION, PublicRecord
 from aiops.generated import outdated, write_or_check
 from aiops.noise_report import NoiseReport
+from aiops.notify.notification import Notification
 from aiops.records import Alert, Anomaly, Change, Command, Incident, Notice
+from aiops.status import Status
 from aiops.topology import Topology
 
 RECORDS: tuple[type[PublicRecord], ...] = (
-    Anomaly, Incident, Change, Alert, Notice, Command, Topology, NoiseReport,
+    Anomaly, Incident, Change, Alert, Notice, Command, Topology, NoiseReport, Notification,
+    Status,
 )  # fmt: skip
 DIRECTORY = Path("docs/schema")
 

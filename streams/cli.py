@@ -17,6 +17,9 @@ COMMANDS = (
     cli.Command("tail", "follow incidents, anomalies, notices, topology or findings", "streams.commands.tail"),
     cli.Command("topology", "show who calls whom, and what differs between two times", "streams.commands.topology"),
     cli.Command("command", "acknowledge, resolve, merge, silence, ...: tell the engine", "streams.commands.command"),
+    cli.Command("sinks", "tell people and tools of incidents", "streams.commands.sinks"),
+    cli.Command("route", "try whom routes would tell of recorded incidents", "streams.commands.route"),
+    cli.Command("alerts", "take alerts of other tools by HTTP", "streams.commands.alerts"),
 )
 _EXTRA = {"confluent_kafka", "faust", "prometheus_client", "yaml"}
 

@@ -153,13 +153,15 @@ class Health(Observer):
         return thread
 
 
-class Server(ThreadingMixIn, TCPServer):
-    """The HTTP server of a process, in a thread; a context.
+class BoundedServer(ThreadingMixIn, TCPServer):
+    """An HTTP server in a thread, of so many connections at once at most.
 
     Parameters
     ----------
     port : int
         0: any that is free; see ``address``.
+    handler : type
+        Answers requests.
 
     Raises
     ------
@@ -172,12 +174,11 @@ class Server(ThreadingMixIn, TCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, health: Health, host: str, port: int) -> None:
-        self.health = health
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
         self._room = threading.BoundedSemaphore(CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            super().__init__((host, port), _Handler)
+            super().__init__((host, port), handler)
         except OSError as error:
             where = f"http: {address(host, port)}"
             if error.errno == errno.EADDRINUSE:
@@ -220,6 +221,14 @@ class Server(ThreadingMixIn, TCPServer):
         error = sys.exception()
         if not isinstance(error, OSError):
             log.error("http request failed", extra={"client": str(client_address[0])}, exc_info=error)
+
+
+class Server(BoundedServer):
+    """Answers what is asked about the health of a process; parameters as of ``BoundedServer``."""
+
+    def __init__(self, health: Health, host: str, port: int) -> None:
+        self.health = health
+        super().__init__(host, port, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):

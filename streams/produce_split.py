@@ -14,7 +14,8 @@ import xxhash
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from aiops.records import RecordError, decode_told
+from aiops.records import RecordError
+from aiops.telling import decode_all
 from aiops.told import TOLD, partition_key
 from aiops.wire.json_values import MalformedError
 from aiops.wire.lenient import STRICT
@@ -126,7 +127,7 @@ class Split:
 
     def _told(self, line: bytes) -> Part:
         try:
-            key = partition_key(decode_told(self.signal, line)).encode()
+            key = partition_key(decode_all(self.signal, line)[0]).encode()
         except RecordError:
             return Part(partition_of(line, self.partitions), None, line, 0, refused=True)
         return Part(partition_of(key, self.partitions), key, line, 1)

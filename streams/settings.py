@@ -23,11 +23,13 @@ from aiops.errors import UserError
 from aiops.identity import DEFAULT_KEY
 from aiops.incidents.criticality import ServicesConfig
 from aiops.incidents.lifecycle import Policy
+from aiops.notify.config import NotifyConfig
 from aiops.told import TOLD
 from streams import settings_clients as clients
 from streams import settings_file
 from streams.durations import UNITS
 from streams.layout import Layout
+from streams.receiver_settings import Receiver
 
 HOUR = UNITS["h"]
 DAY = UNITS["d"]
@@ -245,6 +247,8 @@ class Settings(Section, frozen=True):
     engine: Engine = msgspec.field(default_factory=Engine)
     detect: DetectConfig = DetectConfig()
     services: ServicesConfig = ServicesConfig()
+    notify: NotifyConfig = NotifyConfig()
+    receiver: Receiver = Receiver()
     http: Http = Http()
     logging: Logging = Logging()
 

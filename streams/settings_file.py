@@ -70,6 +70,8 @@ class _Reader:
                 self.lines[_join(path, key)] = below.start_mark.line + 1
                 found[key] = self.text(below, _join(path, key))
             return found
+        if meant == "secret":
+            return self.text(node, path)
         if meant is not None:
             return self.meant(node, meant, optional, path)
         if kind is str or get_origin(kind) is Literal:

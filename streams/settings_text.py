@@ -77,6 +77,8 @@ def _plain(value: Any, wanted: Any) -> Any:
     kind, meant, _ = unpacked(wanted)
     if value is None:
         return NEVER
+    if meant == "secret" and not value:
+        return ""  # what nobody has set needs no hiding
     if meant is not None:
         return durations.text(value) if meant == "duration" else settings_clients.REDACTED
     if fields := fields_of(kind):
@@ -127,8 +129,8 @@ def _default(section: Any, name: str, meant: str | None) -> str:
         if field.required:
             return "required"
     if isinstance(value, list | tuple) and value:
-        return ", ".join(f"`{raw.topic}`" for raw in value)
-    if value in ({}, []) or value == ():
+        return ", ".join(f"`{getattr(item, 'topic', item)}`" for item in value)
+    if value in ({}, [], "") or value == ():
         return "none"
     if value is None:
         return NEVER if meant is not None else "none"

@@ -12,8 +12,8 @@ from streams import durations
 from streams.settings import DAY, HOUR, Settings
 from streams.settings_clients import LARGEST, MIB
 
-ROLES = ("ingest", "assemble", "detect", "respond")
-INGEST, ASSEMBLE, DETECT, RESPOND = ((role,) for role in ROLES)
+ROLES = ("ingest", "assemble", "detect", "respond", "sinks")
+INGEST, ASSEMBLE, DETECT, RESPOND, SINKS = ((role,) for role in ROLES)
 OPERATOR, PEOPLE, PRODUCERS = ("aiops topics sync",), ("people and tools",), ("producers",)
 
 MS = 1_000_000  # ns
@@ -155,20 +155,35 @@ def _internal(settings: Settings) -> Iterator[Topic]:
             settings.topic(f"snapshots.{stage}"), "snapshots", "part of a snapshot", number,
             f"state of {stage}, a partition for each one that it reads", (stage,), (stage,), compacted=True,
         )  # fmt: skip
+    yield Topic(
+        settings.topic("snapshots.sinks"), "snapshots", "incident id", partitions.public,
+        "what was told of an incident, a partition for each one of incidents", SINKS, SINKS, compacted=True,
+    )  # fmt: skip
 
 
 def _public(settings: Settings) -> Iterator[Topic]:
     number, retention = settings.topics.partitions.public, settings.topics.retention
 
-    def public(name: str, key: str, purpose: str, kept: int | None, writers: tuple[str, ...] = RESPOND) -> Topic:
+    def public(
+        name: str, key: str, purpose: str, kept: int | None, writers: tuple[str, ...] = RESPOND,
+        readers: tuple[str, ...] = PEOPLE,
+    ) -> Topic:  # fmt: skip
         return Topic(
-            settings.topic(name), "public", key, number, purpose, writers, PEOPLE, kept is None, kept, PUBLIC_LARGEST
+            settings.topic(name), "public", key, number, purpose, writers, readers, kept is None, kept, PUBLIC_LARGEST
         )
 
-    yield public("incidents", "incident id", "the last version of every incident", None)
+    followed = (*SINKS, *PEOPLE)
+    yield public("incidents", "incident id", "the last version of every incident", None, readers=followed)
     yield public("incident-events", "incident id", "every version of every incident", retention.public)
     yield public("anomalies", "anomaly id", "every version of every anomaly", retention.anomalies)
-    yield public("notices", "environment", "what is wrong with the telemetry itself", retention.public)
+    yield public(
+        "notices", "environment", "what is wrong with the telemetry itself", retention.public, readers=followed
+    )
+    yield public(
+        "status", "environment", "how far the engine sees, and how much of it is known", None, readers=followed
+    )
+    told = "whom was told what, why or why not, and what became of it"
+    yield public("notifications", "incident id", told, retention.public, SINKS)
     yield public("topology", "topology id", "services and who calls whom, how they are and how they were", None)
     yield public("noise", "environment", "how much telemetry became how few incidents", retention.public)
     yield public("templates", "template id", "templates of log lines; not written by this release", None, ())

@@ -38,6 +38,11 @@ class Gaps:
                 out.append(self._notice(signal, last, None))
         return out
 
+    @property
+    def silent(self) -> list[str]:
+        """Signals that have stopped while others go on."""
+        return sorted(self._since)
+
     def _notice(self, signal: str, since: int, until: int | None) -> Notice:
         text = f"no {signal} of environment {self.environment!r} since {rfc3339(since)}, while other signals go on"
         if until is not None:

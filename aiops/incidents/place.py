@@ -21,6 +21,7 @@ from aiops.incidents.commanded import Commanded
 from aiops.incidents.criticality import Criticalities
 from aiops.incidents.environment import Environment
 from aiops.incidents.gaps import Gaps
+from aiops.incidents.learning import Learning
 from aiops.incidents.lifecycle import Case, Lifecycle, Policy
 from aiops.incidents.members import MAX_MEMBERS
 from aiops.incidents.noise import Noise
@@ -43,6 +44,7 @@ from aiops.records import (
     unix_ns,
 )
 from aiops.signals import SECOND
+from aiops.status import Status
 from aiops.topology import Topology
 
 CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the onset at most
@@ -61,6 +63,7 @@ class Output:
     topology: list[Topology] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     noise: list[NoiseReport] = field(default_factory=list)
+    status: list[Status] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Place:
         self.noise = Noise(tenant, name)
         self.alerts = Alerts(tenant, name)
         self.commanded = Commanded()
+        self.learning = Learning()
 
     def hear(self, arrival: int, told: Told, rules: Rules, out: Output) -> None:
         """Somebody tells something of the environment."""
@@ -159,6 +163,8 @@ class Place:
         self.noise.end(now, closed)
         if (report := self.noise.report(now)) is not None:
             out.noise.append(report)
+        known = environment.index
+        out.status.append(self.learning.advance(found, known, self.gaps.silent, len(self.lifecycle.open)))
         self._forget(now)
 
     def _record(self, case: Case, now: int, about: tuple[str, str]) -> Incident:
@@ -236,6 +242,7 @@ class Place:
             "changes": [encode(change) for _, change in self.changes], "noise": self.noise.state(),
             "topology": self.topology.state(), "memory": self.memory.state(),
             "alerts": self.alerts.state(), "commanded": self.commanded.state(),
+            "learning": self.learning.state(),
         }  # fmt: skip
 
     @classmethod
@@ -250,6 +257,7 @@ class Place:
         out.changes = [(unix_ns(change.time), change) for change in changes]
         out.alerts.restore(value["alerts"])
         out.commanded.restore(value["commanded"])
+        out.learning.restore(value.get("learning"))
         out.topology.restore(value["topology"])
         out.memory.restore(value["memory"])
         out.noise.restore(value["noise"], [case.incident_id for case in out.lifecycle.open])

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 from aiops.errors import UserError
 from aiops.noise_report import NoiseReport
+from aiops.notify.notification import Notification
 from aiops.records import Anomaly, Incident, Notice, rfc3339
 from aiops.replay import findings_json
+from aiops.status import Status
 from aiops.topology import Topology
 from aiops.topology_text import plain
 from streams import clients_common
 from streams.client import Anomalies, Event, Incidents, NoiseReports, Notices, Reader, Topologies
+from streams.client_notify import Notifications, Statuses
 from streams.codec import CodecError, Findings, decode_findings
 from streams.records import FINDINGS
 
@@ -131,6 +134,23 @@ def noise_line(report: NoiseReport) -> str:
     return plain(f"{_time(report.until)}  {about}")
 
 
+def notification_line(record: Notification) -> str:
+    """A decision in a line: what was told to whom, or why not."""
+    to = ", ".join(f"{delivery.sink} ({delivery.state})" for delivery in record.deliveries)
+    what = f"{record.outcome}{f' to {to}' if to else ''}: {record.trigger}"
+    about = f"{what} in {record.environment}: {record.title}; {record.reason}"
+    return plain(f"{_time(record.time)}  {about}  [{record.notification_id} v{record.version}]")
+
+
+def status_line(status: Status) -> str:
+    """How far the engine sees, in a line."""
+    silent = f"; no {', no '.join(status.silent)}" if status.silent else ""
+    known = f"{100 * status.learned:.0f} % of {status.services} services known"
+    return plain(
+        f"{_time(status.clock)}  {status.environment}: {known}, {status.open_incidents} incidents open{silent}"
+    )
+
+
 def findings_line(found: Findings) -> str:
     """Findings of a window in a line: how much was looked at, and the anomalies that changed."""
     changed = _few([f"{a.service} {a.signal} ({a.state})" for a in found.anomalies])
@@ -197,5 +217,7 @@ _KINDS = {
     "topology": _Kind(Topologies, _words(topology_line), _value, versions=True),
     "notices": _Kind(Notices, _words(notice_line), _value),
     "noise": _Kind(NoiseReports, _words(noise_line), _value),
+    "notifications": _Kind(Notifications, _words(notification_line), _value),
+    "status": _Kind(Statuses, _words(status_line), _value),
     "findings": _Kind(_Records, _findings(lambda found: findings_line(found).encode()), _findings(findings_json)),
 }

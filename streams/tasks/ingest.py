@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from aiops.ingest.stage import Ingest, IngestOutput, Message
-from aiops.records import RecordError, decode_told, encode
+from aiops.records import RecordError, encode
 from aiops.signals import SECOND, WindowRows
+from aiops.telling import decode_all, number
 from aiops.told import TOLD
 from streams import routing
 from streams.chunks import split
@@ -151,15 +152,16 @@ class IngestTask:
         layout, out = self._layout, list[Out]()
         for message in messages:
             try:
-                told = decode_told(self.signal, message.value)
+                several = decode_all(self.signal, message.value)
             except RecordError as error:
                 dead = self._dead_letter(message, str(error))
                 out += [] if dead is None else [dead]
                 continue
-            place = routing.findings_partition(layout.tenant, told.environment, layout.findings, layout.key)
-            at: Headers = [("offset", b"%d" % message.offset), ("arrival", b"%d" % message.arrival)]
-            headers = headers_of(KIND_OF[self.signal], self.source, at)
-            out.append(Out(layout.topic("findings"), place, encode(told), headers))
+            for k, told in enumerate(several):
+                place = routing.findings_partition(layout.tenant, told.environment, layout.findings, layout.key)
+                at: Headers = [("offset", b"%d" % number(message.offset, k)), ("arrival", b"%d" % message.arrival)]
+                headers = headers_of(KIND_OF[self.signal], self.source, at)
+                out.append(Out(layout.topic("findings"), place, encode(told), headers))
         # Not to the last arrival itself: the next message may have the same.
         self._clock = max(self._clock, max(m.arrival for m in messages) - 1)
         return out + self._below.reached(self._clock)

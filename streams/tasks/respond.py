@@ -7,12 +7,14 @@ from aiops.config import EngineConfig
 from aiops.incidents.place import Output
 from aiops.incidents.stage import Respond
 from aiops.noise_report import NoiseReport
-from aiops.records import Anomaly, Incident, decode_told, encode
+from aiops.records import Anomaly, Incident, RecordError, decode_notice, decode_told, encode
 from aiops.signals import Clocks
+from aiops.status import Status
 from aiops.topology import Topology
 from streams import codec
+from streams.events import event_headers
 from streams.layout import Layout
-from streams.records import FINDINGS, SIGNAL_OF, Out, Record, Refused
+from streams.records import FINDINGS, SIGNAL_OF, Headers, Out, Record, Refused
 from streams.tasks.base import LogTask
 
 
@@ -67,12 +69,19 @@ class RespondTask(LogTask):
 
     def notice(self, value: bytes) -> Out:
         """A notice on the public topic."""
-        return Out(self.layout.topic("notices"), None, value, [("content-type", b"application/json")])
+        return Out(self.layout.topic("notices"), None, value, _of_notice(value))
 
     def _noise(self, report: NoiseReport) -> Out:
         """Noise figures of an environment, in its own order."""
-        headers = [("content-type", b"application/json")]
+        about = f"{report.tenant}/{report.environment}/{report.until}"
+        headers = event_headers("noisereport", "written", about, report.until, report.environment)
         return Out(self.layout.topic("noise"), None, encode(report), headers, report.environment.encode())
+
+    def _status(self, status: Status) -> Out:
+        """How far the engine sees; the newest of an environment counts."""
+        key = f"{status.tenant}/{status.environment}"
+        headers = event_headers("status", "updated", f"{key}/{status.clock}", status.clock, key)
+        return Out(self.layout.topic("status"), None, encode(status), headers, key.encode())
 
     def _sent(self, done: Output) -> list[Out]:
         out: list[Out] = []
@@ -84,30 +93,28 @@ class RespondTask(LogTask):
         out += [Out(topic, None, None, [], name.encode()) for name in done.forgotten]
         out += [self._anomaly(anomaly) for anomaly in done.anomalies]
         out += [self._noise(report) for report in done.noise]
+        out += [self._status(status) for status in done.status]
         return out + [self.notice(encode(notice)) for notice in done.notices]
 
     def _incident(self, incident: Incident) -> list[Out]:
         """The incident itself, and the same among the transitions, which are not compacted."""
         key, value = incident.incident_id.encode(), encode(incident)
-        headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_type", f"aiops.incident.{transition(incident)}.v1".encode()),
-            ("ce_id", f"{incident.incident_id}/{incident.version}".encode()),
-            ("ce_source", b"aiops"),
-            ("ce_subject", key),
-            ("ce_time", incident.updated_at.encode()),
-            ("content-type", b"application/json"),
-            ("version", b"%d" % incident.version),
-        ]
+        about = f"{incident.incident_id}/{incident.version}"
+        headers = event_headers(
+            "incident", transition(incident), about, incident.updated_at, incident.incident_id, incident.version
+        )
         topics = (self.layout.topic("incidents"), self.layout.topic("incident-events"))
         return [Out(topic, None, value, headers, key) for topic in topics]
 
     def _anomaly(self, anomaly: Anomaly) -> Out:
-        headers = [("content-type", b"application/json"), ("version", b"%d" % anomaly.version)]
+        said = {"open": "opened", "update": "updated", "closed": "closed"}[anomaly.state]
+        about = f"{anomaly.anomaly_id}/{anomaly.version}"
+        headers = event_headers("anomaly", said, about, anomaly.window.end, anomaly.anomaly_id, anomaly.version)
         return Out(self.layout.topic("anomalies"), None, encode(anomaly), headers, anomaly.anomaly_id.encode())
 
     def _topology(self, record: Topology) -> Out:
-        headers = [("content-type", b"application/json"), ("version", b"%d" % record.version)]
+        about = f"{record.topology_id}/{record.version}"
+        headers = event_headers("topology", record.reason, about, record.updated_at, record.topology_id, record.version)
         return Out(self.layout.topic("topology"), None, encode(record), headers, record.topology_id.encode())
 
     def stage_snapshot(self) -> bytes:
@@ -137,3 +144,22 @@ def transition(incident: Incident) -> str:
     if incident.version == 1:
         return "opened"
     return "reopened" if incident.updated_at == incident.opened_at else "updated"
+
+
+def _of_notice(value: bytes) -> Headers:
+    """Headers of a notice; one that another release wrote in another way has none but its type."""
+    try:
+        notice = decode_notice(value)
+    except RecordError:
+        return [("content-type", b"application/json")]
+    about = (
+        notice.kind,
+        notice.tenant,
+        notice.environment,
+        notice.source or "",
+        notice.signal or "",
+        notice.since,
+        notice.until or "",
+    )
+    happened = "begun" if notice.until is None else "ended"
+    return event_headers("notice", happened, "/".join(about), notice.until or notice.since, notice.environment)

@@ -9,8 +9,9 @@ from aiops.findings import Findings
 from aiops.incidents.place import Output
 from aiops.incidents.stage import Respond
 from aiops.ingest.stage import Ingest, IngestOutput, Message
-from aiops.records import Incident, RecordError, decode_told
+from aiops.records import Incident, RecordError
 from aiops.signals import WindowRows
+from aiops.telling import decode_all, number
 from aiops.told import TOLD
 from aiops.topology import Topology
 from aiops.traces.assemble import Assemble
@@ -75,11 +76,12 @@ class PartitionedEngine:
             return
         for message in messages:
             try:
-                told = decode_told(signal, message.value)
+                several = decode_all(signal, message.value)
             except RecordError:
                 continue
-            place = routing.findings_partition(self.config.tenant, told.environment, len(self.respond), KEY)
-            self.respond[place].tell(source, message.offset, signal, told, message.arrival)
+            for k, told in enumerate(several):
+                place = routing.findings_partition(self.config.tenant, told.environment, len(self.respond), KEY)
+                self.respond[place].tell(source, number(message.offset, k), signal, told, message.arrival)
         self._clock(source, messages[-1].arrival - 1)
 
     def _clock(self, source: str, clock: int) -> None:

@@ -44,8 +44,9 @@ class TestTable:
     def test_every_name_is_there_once(self):
         names = [topic.name for topic in topics.table(SMALL)]
         assert len(names) == len(set(names))
-        own = """sources traces signals findings findings.dlq snapshots.assemble snapshots.detect snapshots.respond incidents
-            incident-events anomalies notices noise topology templates commands commands.dlq"""
+        own = """sources traces signals findings findings.dlq snapshots.assemble snapshots.detect snapshots.respond
+            snapshots.sinks incidents incident-events anomalies notices status notifications noise topology templates
+            commands commands.dlq"""
         assert set(names) == {f"{r}{dlq}" for r in "mlsc" for dlq in ("", ".dlq")} | {
             f"p.{name}" for name in own.split()
         }
@@ -59,8 +60,8 @@ class TestTable:
         retention = Retention(internal=2 * HOUR, findings=3 * HOUR, anomalies=4 * HOUR, public=5 * DAY, dlq=6 * HOUR)
         found = by_name(Settings(kafka=KAFKA, prefix="p", topics=Topics(retention=retention)))
         compacted = {name for name, topic in found.items() if topic.compacted}
-        snapshots = {f"p.snapshots.{stage}" for stage in ("assemble", "detect", "respond")}
-        assert compacted == {"p.incidents", "p.topology", "p.templates", "p.sources"} | snapshots
+        snapshots = {f"p.snapshots.{stage}" for stage in ("assemble", "detect", "respond", "sinks")}
+        assert compacted == {"p.incidents", "p.status", "p.topology", "p.templates", "p.sources"} | snapshots
         assert not any("retention.ms" in found[name].config() for name in compacted)
         kept = {"p.traces": 2, "p.signals": 2, "p.findings": 3, "p.anomalies": 4, "p.commands": 120, "changes.dlq": 6}
         assert {name: int(found[name].config()["retention.ms"]) / 3_600_000 for name in kept} == kept

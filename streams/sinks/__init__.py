@@ -1,0 +1,1 @@
+"""What is told, brought to the tools of people: HTTP, retries, order, and a record of every delivery."""
