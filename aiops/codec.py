@@ -73,7 +73,7 @@ def utc(what: str, field: str, text: str) -> str:
     except ValueError as error:
         raise RecordError(f"{what}: {field} {error}") from None
     if not 0 <= ns < 2**63:
-        raise RecordError(f"{what}: {field} {text!r} is outside 1970-01-01 .. 2262-04-11")
+        raise RecordError(f"{what}: {field} {text[:64]!r} is outside 1970-01-01 .. 2262-04-11")
     return rfc3339(ns)
 
 

@@ -15,6 +15,8 @@ from aiops.codec import PublicRecord, RecordError, Time, decode, utc
 from aiops.times import unix_ns
 
 TOLD = ("changes", "alerts", "commands")  # as files, topics and sources name them
+LONGEST_NAME = 255  # characters of a name that count, as of names in telemetry: it stands in titles, causes and members
+LONGEST_TEXT = 2_000  # of a text; whoever tells it may have pasted a whole log of commits
 
 Severity = Literal["critical", "high", "medium", "low", "info"]
 AlertStatus = Literal["firing", "resolved"]
@@ -93,8 +95,10 @@ def decode_change(line: bytes) -> Change:
         Naming the field at fault.
     """
     change = decode("change", _CHANGE, line)
-    _named("change", change_id=change.change_id, service=change.service)
-    return msgspec.structs.replace(change, time=utc("change", "time", change.time))
+    _named("change", change_id=change.change_id, service=change.service, environment=change.environment)
+    if len(change.change_id) > LONGEST_NAME:
+        raise RecordError(f"change: change_id is longer than {LONGEST_NAME} characters")
+    return msgspec.structs.replace(change, time=utc("change", "time", change.time), **_cut(change))
 
 
 def decode_alert(line: bytes) -> Alert:
@@ -115,6 +119,7 @@ def decode_alert(line: bytes) -> Alert:
         starts_at=utc("alert", "starts_at", alert.starts_at),
         ends_at=None if ends is None else utc("alert", "ends_at", ends),
         sent_at=None if alert.sent_at is None else utc("alert", "sent_at", alert.sent_at),
+        **_cut(alert),
     )
 
 
@@ -128,7 +133,7 @@ def decode_command(line: bytes) -> Command:
     """
     command = decode("command", _COMMAND, line)
     _named("command", author=command.author, environment=command.environment)
-    return msgspec.structs.replace(command, time=utc("command", "time", command.time))
+    return msgspec.structs.replace(command, time=utc("command", "time", command.time), **_cut(command))
 
 
 def decode_told(signal: str, line: bytes) -> Told:
@@ -169,6 +174,23 @@ def _named(what: str, **fields: str) -> None:
     for name, value in fields.items():
         if not value:
             raise RecordError(f"{what}: {name} is empty")
+
+
+# What tells records apart is never cut: two that begin alike would be one.
+_WHOLE = frozenset(
+    {"change_id", "alert_id", "incident_id", "time", "starts_at", "ends_at", "sent_at", "schema_version"}
+)
+_TEXTS = frozenset({"summary", "url"})
+
+
+def _cut(told: Told) -> dict[str, str]:
+    """Fields that are longer than what counts of them, cut to that."""
+    out = {}
+    for name in told.__struct_fields__:
+        value, most = getattr(told, name), LONGEST_TEXT if name in _TEXTS else LONGEST_NAME
+        if isinstance(value, str) and len(value) > most and name not in _WHOLE:
+            out[name] = value[:most]
+    return out
 
 
 _CHANGE = msgspec.json.Decoder(Change)

@@ -10,10 +10,24 @@ import msgspec
 import pytest
 
 from aiops.recording import Recording, RecordingError
-from aiops.records import Alert, Command, Incident, decode_anomaly, decode_incident, decode_notice, rfc3339, unix_ns
+from aiops.records import (
+    Alert,
+    Command,
+    Incident,
+    RecordError,
+    decode_alert,
+    decode_anomaly,
+    decode_change,
+    decode_command,
+    decode_incident,
+    decode_notice,
+    rfc3339,
+    unix_ns,
+)
 from aiops.replay import Options, replay
 from aiops.simulate import Fault, Simulation, write
-from aiops.told import decode_told
+from aiops.told import LONGEST_TEXT, decode_told
+from aiops.wire.resources import LONGEST
 from tests.replaying import in_order, replayed, spread
 from tests.streams.partitioned import partitioned
 from tests.telling import write_alerts, write_commands
@@ -147,3 +161,23 @@ def test_what_is_told_counts_among_no_telemetry(tmp_path):
 def test_records_of_each_kind_are_read_by_their_signal():
     line = b'{"name": "a", "status": "firing", "starts_at": "2024-01-01T00:00:00Z"}'
     assert isinstance(decode_told("alerts", line), Alert)
+
+
+def test_names_and_texts_of_any_length_count_to_a_bound_so_that_no_incident_outgrows_its_topic():
+    name, text = "n" * 100_000, "s" * 100_000
+    alert = decode_alert(
+        msgspec.json.encode({
+            "name": name, "status": "firing", "starts_at": "2024-01-01T00:00:00Z", "service": name, "environment": name,
+            "instance": name, "source": name, "summary": text, "url": text, "alert_id": name,
+        })
+    )  # fmt: skip
+    assert alert.service == alert.environment == alert.instance == alert.source == alert.name == "n" * LONGEST
+    assert (len(alert.summary), len(alert.url or ""), alert.alert_id) == (LONGEST_TEXT, LONGEST_TEXT, name)
+    told = {"change_id": "c", "time": "2024-01-01T00:00:00Z", "kind": "flag", "service": name, "environment": "e"}
+    change = decode_change(msgspec.json.encode({**told, "summary": text}))
+    assert (change.service, len(change.summary)) == ("n" * LONGEST, LONGEST_TEXT)
+    for wrong, words in (({"change_id": name}, "change_id is longer"), ({"environment": ""}, "environment is empty")):
+        with pytest.raises(RecordError, match=words):
+            decode_change(msgspec.json.encode({**told, **wrong}))
+    said = {"command": "reopen", "incident_id": "i", "author": name, "time": "2024-01-01T00:00:00Z"}
+    assert decode_command(msgspec.json.encode(said)).author == "n" * LONGEST

@@ -42,7 +42,7 @@ def time(command: Command, name: str) -> int:
     except ValueError as error:
         raise RefusedError(f"{name}: {error}") from None
     if not 0 <= found < LATEST:
-        raise RefusedError(f"{name} {text!r} is outside 1970-01-01 .. 2116-02-20")
+        raise RefusedError(f"{name} {text[:64]!r} is outside 1970-01-01 .. 2116-02-20")
     return found
 
 

@@ -75,6 +75,9 @@ class Commanded:
     def __len__(self) -> int:
         return len(self._known)
 
+    def __contains__(self, incident: str) -> bool:
+        return incident in self._known
+
     # ---- what the engine says -----------------------------------------------------------------------------------------
     def published(self, base: Incident, now: int) -> Incident:
         """The engine's new version at event time `now`, with what people said of the incident."""
@@ -290,7 +293,7 @@ class Commanded:
         has = {groups.environment.services[s]: s for s in case.services}
         if unknown := [name for name in names if name not in has]:
             raise RefusedError(
-                f"{', '.join(unknown)[:LONGEST_ASKED]} is not among its services: {', '.join(sorted(has))}"
+                f"{', '.join(unknown)[:LONGEST_ASKED]} is not among its services: {', '.join(sorted(has))[:LONGEST_TEXT]}"
             )
         if len(names) == len(has):
             raise RefusedError("nothing would be left of it: name some of its services, not all")
@@ -303,7 +306,7 @@ class Commanded:
         known.base = groups.record(case, self._clock)
         self._known[new] = Known(groups.record(part, self._clock), Overlay(split_from=c.incident_id))
         return {
-            c.incident_id: f"{', '.join(names)} left into incident {new}",
+            c.incident_id: f"{', '.join(names)[:LONGEST_TEXT]} left into incident {new}",
             new: f"split from incident {c.incident_id}",
         }
 

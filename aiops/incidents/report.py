@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -38,6 +38,8 @@ from aiops.signals import SECOND
 MEMBERS = 50  # listed; counts stay exact
 BEFORE = 300 * SECOND  # an alert that began so long before the onset is no first symptom
 CAUSES = 10
+CHANGES = 10  # listed, and as evidence for a cause
+LONGEST_STATEMENT = 500  # characters of what a change says as evidence
 
 # Which terms of detect stand behind each part of a cause's score.
 _BEHIND = {
@@ -161,18 +163,18 @@ def _evidence(case: Case, environment: Environment, ranked: Ranked, changes: lis
             out += _reported(case, environment.services[ranked.service], weight)
             continue
         if part == "change":
-            for change in changes:
-                if change.service == environment.services[ranked.service]:
-                    statement = f"{change.kind} at {change.time}: {change.summary or change.change_id}"
-                    out.append(
-                        Evidence(
-                            type="change",
-                            ref=change.change_id,
-                            statement=statement,
-                            weight=round(weight, 3),
-                            onset=change.time,
-                        )
+            own = [change for change in changes if change.service == environment.services[ranked.service]]
+            for change in _nearest(own, case.onset):
+                statement = f"{change.kind} at {change.time}: {change.summary or change.change_id}"
+                out.append(
+                    Evidence(
+                        type="change",
+                        ref=change.change_id,
+                        statement=statement[:LONGEST_STATEMENT],
+                        weight=round(weight, 3),
+                        onset=change.time,
                     )
+                )
             continue
         best = max(_BEHIND.get(part, ()), key=lambda term: (case.peak[ranked.service, term], -term), default=None)
         note = case.notes.get((ranked.service, best)) if best is not None else None
@@ -264,19 +266,20 @@ def _reasons(case: Case, environment: Environment) -> tuple[Reason, ...]:
 
 def _related(case: Case, environment: Environment, changes: list[Change]) -> tuple[RelatedChange, ...]:
     names = {environment.services[s] for s in case.services}
+    plausible = {environment.services[c.service]: c.parts.get("change", 0.0) for c in reversed(case.causes)}
     out = []
-    for change in changes:
-        if change.service in names:
-            minutes = (case.onset - unix_ns(change.time)) / (60 * SECOND)
-            when = f"{minutes:.0f} min before" if minutes >= 0 else "just after"
-            reason = f"{change.service} takes part; {when} the onset"
-            plausible = next(
-                (c.parts.get("change", 0.0) for c in case.causes if environment.services[c.service] == change.service),
-                0.0,
-            )
-            out.append(
-                RelatedChange(
-                    change_id=change.change_id, summary=change.summary, reason=reason, score=round(plausible, 3)
-                )
-            )
-    return tuple(out[:10])
+    for change in _nearest([c for c in changes if c.service in names], case.onset, plausible):
+        minutes = (case.onset - unix_ns(change.time)) / (60 * SECOND)
+        when = f"{minutes:.0f} min before" if minutes >= 0 else "just after"
+        reason = f"{change.service} takes part; {when} the onset"
+        score = round(plausible.get(change.service, 0.0), 3)
+        out.append(RelatedChange(change_id=change.change_id, summary=change.summary, reason=reason, score=score))
+    return tuple(out)
+
+
+def _nearest(changes: list[Change], onset: int, plausible: Mapping[str, float] | None = None) -> list[Change]:
+    """Of too many changes those of the most plausible services and the nearest to the onset, in the order of their coming."""
+    worth = plausible or {}
+    order = sorted(changes, key=lambda c: (-worth.get(c.service, 0.0), abs(onset - unix_ns(c.time)), c.change_id))
+    listed = {(c.change_id, c.state) for c in order[:CHANGES]}
+    return [c for c in changes if (c.change_id, c.state) in listed]

@@ -5,6 +5,7 @@ They hide nothing: incidents open, are ranked and recorded as ever, and say in `
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from aiops.records import Incident, Suppression, rfc3339
 
 MOST = 1_000  # of an environment, silences and maintenance together
 EVERY = "*"  # maintenance of all services
+LISTED = 20  # of those that match, that an incident names
 
 
 class Quiet(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +88,9 @@ class Quiets:
             del self._of[key]
 
     def of(self, incident: Incident, now: int) -> tuple[Suppression, ...]:
-        """What keeps an incident from notifying at event time `now`, in the order of what is named."""
+        """What keeps an incident from notifying at event time `now`, in the order of what is named; at most ``LISTED``."""
         found = (quiet for _, quiet in sorted(self._of.items()) if quiet.since <= now < quiet.until)
-        return tuple(quiet.suppression() for quiet in found if quiet.matches(incident))
+        return tuple(quiet.suppression() for quiet in islice((q for q in found if q.matches(incident)), LISTED))
 
     def state(self) -> list[Any]:
         """For a snapshot."""

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiops.incidents import commanded
+from aiops.incidents.silences import LISTED
 from aiops.records import CommandName
 from aiops.signals import SECOND
 from tests.incidents.commanding import BOTH, CART, QUIET, both, broken, ids, refused, tell, until, wide
@@ -162,3 +163,14 @@ def test_no_command_breaks_anything_and_all_are_accounted_for(said):
         assert versions == list(range(1, len(versions) + 1))
     world.last_for(900)
     assert world.respond.open == 0
+
+
+def test_however_many_silences_match_and_services_there_are_an_incident_stays_small():
+    world = broken()
+    for k in range(100):
+        world.tell(command("maintenance", services=f"cart,x{k}", until=until(world, 9e4), reason="r" * 9_000))
+    assert len(world.only.suppressed_by) == LISTED
+    world.last_for(60, CART)
+    for name in ("split", "reject", "confirm"):
+        world.tell(command(name, world.only.incident_id, services="y," * 900, service="z" * 9_000))
+    assert max(map(len, world.bytes())) < 100_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -395,3 +396,17 @@ def test_times_are_event_times():
     found = lived(CART).said[0]
     assert found.updated_at == found.opened_at
     assert found.opened_at <= rfc3339(T + 130 * SECOND + P.confirm + 2 * WINDOW)
+
+
+def test_of_very_many_changes_the_nearest_are_named():
+    world = World()
+    world.last_for(120)
+    onset = world.now
+    for k in range(300):
+        said = change("cart", onset - (900 - k) * SECOND, f"flag-{k}")
+        world.tell(msgspec.structs.replace(said, summary=f"{k} " * 1_000))
+    world.last_for(60, {"cart": {"own": 8.0, "lost": 7.0, "loss": 7.0}})
+    named = [f"flag-{k}" for k in range(290, 300)]
+    assert [c.change_id for c in world.only.changes] == named
+    assert [e.ref for e in world.only.causes[0].evidence if e.type == "change"] == named
+    assert max(map(len, world.bytes())) < 200_000
