@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from aiops.codec import PublicRecord, Time, decode
+from aiops.codec import PublicRecord, Time, decode, utc
 from aiops.records import Probability, Version
 
 TopologyKind = Literal["service", "edge"]
@@ -61,7 +61,12 @@ def decode_topology(data: bytes) -> Topology:
     RecordError
         Naming the field at fault.
     """
-    return decode("topology", _TOPOLOGY, data)
+    record = decode("topology", _TOPOLOGY, data)
+    for field in ("since", "first_seen", "last_seen", "updated_at"):
+        utc("topology", field, getattr(record, field))
+    for span in record.earlier:
+        utc("topology", "earlier.since", span.since)
+    return record
 
 
 _TOPOLOGY = msgspec.json.Decoder(Topology)

@@ -167,9 +167,12 @@ class History:
         Raises
         ------
         UserError
-            Nothing is known of one of them.
+            Nothing is known of one of them, or the first is not before now.
         """
-        return difference(self.at(since), self.at(until))
+        now = self.at(until)
+        if until is None and since >= unix_ns(now.at):
+            raise UserError(f"{rfc3339(since)} is not before {now.at}, the last that is known")
+        return difference(self.at(since), now)
 
 
 def difference(before: Graph, after: Graph) -> Difference:

@@ -215,11 +215,15 @@ def test_the_command_tells_a_difference(file, capsys):
 def test_mistakes_are_named_in_one_line(file, capsys, tmp_path):
     broken = tmp_path / "broken.jsonl"
     broken.write_text("{}\n")
+    timeless = tmp_path / "timeless.jsonl"
+    timeless.write_bytes(encode(SHOP[2]) + b"\n" + encode(SHOP[2]).replace(at(30).encode(), b"noon"))
     for arguments, words in (
         (["export", "--file", broken], f"{broken}: line 1: topology: "),
         (["export", "--file", tmp_path / "nothing"], "nothing: No such file"),
         (["export", "--file", file, "--at", at(-5)], "nothing is known of"),
         (["diff", "--file", file, "--from", at(10), "--to", at(5)], "--from is not before --to"),
+        (["diff", "--file", file, "--from", at(100)], f"{at(100)} is not before {at(100)}"),
+        (["export", "--file", timeless], f"{timeless}: line 2: topology: earlier.since 'noon' is no RFC 3339 time"),
     ):
         assert main(["topology", *map(str, arguments)]) == 2
         err = capsys.readouterr().err
