@@ -35,6 +35,9 @@ class Owners(Protocol):
     def move(self, keys: Iterable[str], incident: str) -> None:
         """These anomalies belong to this incident from now on; those that nobody knows are passed over."""
 
+    def join(self, anomaly_id: str, incident: str) -> None:
+        """One that belongs to no incident joins this one; one that nobody knows is passed over."""
+
     def give(self, source: str, target: str) -> None:
         """All that belongs to one incident belongs to another one."""
 
@@ -137,11 +140,10 @@ class Alerts:
                 reach.setdefault(other, place)
         return out
 
-    def claim(self, now: int, lifecycle: Lifecycle, environment: Environment, owners: Owners, most: int) -> None:
+    def claim(self, now: int, lifecycle: Lifecycle, environment: Environment, owners: Owners) -> None:
         """Alerts that belong to nobody join the open incidents that they are near to.
 
-        Those of a service that an incident has by that name are claimed with all other anomalies of it.  At most `most` members
-        are kept of an incident; the rest is counted.
+        Those of a service that an incident has by that name are claimed with all other anomalies of it.
         """
         free = [a for a in self._order if not owners.owner(a.anomaly.anomaly_id)]
         recent = [a for a in free if now - a.arrived <= WAIT or _urgent(a)]
@@ -152,16 +154,9 @@ class Alerts:
             if service is None or service not in reach:
                 continue
             joined += alert.firing
-            distance, _, incident, case = reach[service]
-            if not distance and environment.services[service] == alert.anomaly.service:
-                continue
-            key = alert.anomaly.anomaly_id
-            owners.move([key], incident)
-            if owners.owner(key) == incident:
-                if len(case.members) < most:
-                    case.members[key] = alert.anomaly
-                else:
-                    case.more_members += 1
+            distance, _, incident, _ = reach[service]
+            if distance or environment.services[service] != alert.anomaly.service:
+                owners.join(alert.anomaly.anomaly_id, incident)
         self.waiting = sum(a.firing for a in free) - joined
 
     def _service(self, alert: Standing) -> int | None:

@@ -28,8 +28,8 @@ VOLATILE = frozenset({
 })  # fmt: skip
 MAX_ALERTS = 20_000  # of an environment
 MAX_FRESH = 50_000  # versions that wait for the next window; where there is no telemetry, none comes
-STALE = 24 * 3600 * SECOND  # a firing alert that nobody has repeated for so long is over
-CLOSED = 600 * SECOND  # an alert that is over is remembered for so long: late repeats are no news
+STALE = 24 * 3600 * SECOND  # a firing alert that nobody has repeated for so long is over; one that lapsed is forgotten
+CLOSED = 600 * SECOND  # an alert that was resolved is remembered for so long: late repeats are no news
 LONGEST_TEXT, MOST_LABELS, LONGEST_LABEL = 500, 32, 200
 LONGEST_READ = 2_000  # characters of a text that are looked at
 
@@ -50,6 +50,8 @@ class Standing:
         Since when it fires; when the first and the last message about it came.
     ends : int
         When it is over unless somebody repeats it, -1 = it does not say.
+    lapsed : bool
+        It is over because nobody repeated it, not because anybody said so: one who does says that it still fires.
     """
 
     anomaly: Anomaly
@@ -59,6 +61,7 @@ class Standing:
     arrived: int
     told: int
     ends: int = -1
+    lapsed: bool = False
 
     @property
     def firing(self) -> bool:
@@ -98,19 +101,26 @@ class External:
                 return []
             return self._opened(key, alert, arrival, onset, ends)
         known.told = max(known.told, arrival)
-        if not known.firing or (not fires and 0 <= ends < known.onset):
-            self.repeats += 1  # of what is over, or the end of an earlier time that it fired
-            return []
-        if not fires:
-            return [self._version(known, "closed", arrival)]
-        known.ends = ends
-        statement = _statement(alert)
-        if (known.severity, known.anomaly.statement) == (alert.severity, statement):
+        ended = alert.status == "resolved"
+        # The end of an earlier time that it fired, or a message from before one that said for how long it goes on.
+        earlier = not fires and 0 <= ends < max(known.onset, -1 if ended else known.ends)
+        if earlier or not (known.firing or (fires and known.lapsed)):
+            known.lapsed = known.lapsed and (earlier or not ended)
             self.repeats += 1
             return []
-        known.severity = alert.severity
+        if not fires:
+            known.lapsed = not ended
+            return [self._version(known, "closed", arrival)]
+        known.ends = ends
+        statement, again = _statement(alert), known.lapsed
+        if not again and (known.severity, known.anomaly.statement) == (alert.severity, statement):
+            self.repeats += 1
+            return []
+        known.severity, known.lapsed = alert.severity, False
+        if again:
+            known.arrived = arrival
         said = {"statement": statement, "score": SCORES[alert.severity], "attributes": _attributes(alert)}
-        return [self._version(known, "update", arrival, **said)]
+        return [self._version(known, "open" if again else "update", arrival, **said)]
 
     def expire(self, now: int) -> list[Anomaly]:
         """Alerts that end by themselves at event time `now`; those that have been over for long are forgotten."""
@@ -119,8 +129,8 @@ class External:
             alert = self.of[key]
             if alert.firing and (0 <= alert.ends <= now or now - alert.told > STALE):
                 out.append(self._version(alert, "closed", now))
-                alert.told = now
-            elif not alert.firing and now - alert.told > CLOSED:
+                alert.told, alert.lapsed = now, True
+            elif not alert.firing and now - alert.told > (STALE if alert.lapsed else CLOSED):
                 del self.of[key]
         return out
 
@@ -158,7 +168,7 @@ class External:
 
     def state(self) -> dict[str, Any]:
         """For a snapshot."""
-        fields = ("severity", "named", "onset", "arrived", "told", "ends")
+        fields = ("severity", "named", "onset", "arrived", "told", "ends", "lapsed")
         return {
             "of": [[key, encode(a.anomaly), *(getattr(a, f) for f in fields)] for key, a in sorted(self.of.items())],
             "fresh": [encode(anomaly) for anomaly in self.fresh],

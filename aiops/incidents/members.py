@@ -32,6 +32,7 @@ class Entry:
     anomaly: Anomaly
     place: int  # in the order of coming
     owner: str = ""  # id of the incident that it belongs to
+    urgent: bool = False  # has it ever said that it is critical or high?  What is counted once stays counted
 
 
 class Ledger:
@@ -41,7 +42,8 @@ class Ledger:
     ----------
     urgent : Counter
         What became of anomalies that say they are critical or high, since the process began: ``joined`` an incident, or
-        ``expired``: forgotten without one; ``again``: they opened again after theirs had closed.
+        ``expired``: forgotten without one; ``again``: they opened again, or became critical, after theirs had closed;
+        ``later``: they said so only after they were known.
     """
 
     def __init__(self) -> None:
@@ -50,6 +52,7 @@ class Ledger:
         self._free: dict[str, dict[str, None]] = {}  # service -> ids that belong to no incident
         self._owned: dict[str, dict[str, None]] = {}  # incident id -> ids
         self._news: dict[str, dict[str, None]] = {}  # incident id -> ids with a record since its last step
+        self._joined: dict[str, set[str]] = {}  # incident id -> ids that joined in this step from beside its services
         self._shown: dict[str, dict[Identity, str]] = {}  # incident id -> which member stands for an identity
         self._over: set[str] = set()  # incidents that own anomalies and are closed
         self._ending: list[tuple[int, int, str]] = []  # heap: (end, place, id) of what closed
@@ -69,7 +72,7 @@ class Ledger:
     @property
     def waiting(self) -> int:
         """How many that say they are critical or high belong to no incident: a gauge."""
-        return sum(urgent(self._entries[key].anomaly) for keys in self._free.values() for key in keys)
+        return sum(self._entries[key].urgent for keys in self._free.values() for key in keys)
 
     def owner(self, anomaly_id: str) -> str:
         """Id of the incident that an anomaly belongs to; empty where there is none."""
@@ -81,23 +84,29 @@ class Ledger:
         return len(self._entries) < (MAX_ANOMALIES if urgent(anomaly) else MAX_ANOMALIES - RESERVED)
 
     def put(self, anomaly: Anomaly) -> None:
-        """Take in a record.  What opens again after its incident closed belongs to none any more."""
+        """Take in a record.  What opens again, or becomes critical, after its incident closed belongs to none any more."""
         key = anomaly.anomaly_id
         entry = self._entries.get(key)
         if entry is None:
             self._place += 1
-            entry = self._entries[key] = Entry(anomaly, self._place)
+            entry = self._entries[key] = Entry(anomaly, self._place, urgent=urgent(anomaly))
             self._free.setdefault(anomaly.service, {})[key] = None
         else:
-            again = entry.anomaly.state == "closed" and anomaly.state != "closed"
+            again = anomaly.state != "closed" and (
+                entry.anomaly.state == "closed" or (_critical(anomaly) and not _critical(entry.anomaly))
+            )
             entry.anomaly = anomaly
             if entry.owner in self._over:
                 if again:
-                    self.urgent["again"] += urgent(anomaly)
+                    self.urgent["again"] += entry.urgent
                     self._disown(key, entry)
                     self._free.setdefault(anomaly.service, {})[key] = None
             elif entry.owner:
                 self._news.setdefault(entry.owner, {})[key] = None
+            if urgent(anomaly) and not entry.urgent:
+                entry.urgent = True
+                self.urgent["later"] += 1
+                self.urgent["joined"] += bool(entry.owner)
         if anomaly.state == "closed":
             heapq.heappush(self._ending, (unix_ns(anomaly.window.end), entry.place, key))
 
@@ -120,7 +129,9 @@ class Ledger:
             What belongs to it since now and is no member, because it is ``flapping`` or a ``repeat``.
         """
         incident, news = case.incident_id, self._news.pop(case.incident_id, {})
-        claimed = self._claim(incident, services) if case.closed < 0 else set()
+        claimed = self._joined.pop(incident, set())
+        if case.closed < 0:
+            claimed |= self._claim(incident, services)
         news |= dict.fromkeys(claimed)
         more: list[tuple[str, Anomaly]] = []
         if not news:
@@ -150,7 +161,7 @@ class Ledger:
         claimed = {key for service in services for key in self._free.pop(service, ())}
         for key in claimed:
             self._entries[key].owner = incident
-            self.urgent["joined"] += urgent(self._entries[key].anomaly)
+            self.urgent["joined"] += self._entries[key].urgent
         if claimed:
             keys = sorted(claimed, key=lambda key: self._entries[key].place)
             self._owned.setdefault(incident, {}).update(dict.fromkeys(keys))
@@ -171,6 +182,13 @@ class Ledger:
         if owned := self._owned.get(incident):
             self._news[incident] = dict(owned)
 
+    def join(self, anomaly_id: str, incident: str) -> None:
+        """One that belongs to no incident, if it is known, joins this one; its next step makes it a member, or counts it."""
+        entry = self._entries.get(anomaly_id)
+        if entry is not None and not entry.owner:
+            self._own(anomaly_id, entry, incident)
+            self._joined.setdefault(incident, set()).add(anomaly_id)
+
     def give(self, source: str, target: str) -> None:
         """All that belongs to one incident belongs to another one from now on."""
         self.move(list(self._owned.get(source, ())), target)
@@ -179,18 +197,19 @@ class Ledger:
         """These anomalies, of those that are known, belong to this incident from now on."""
         for key in keys:
             entry = self._entries.get(key)
-            if entry is None or entry.owner == incident:
-                continue
-            if entry.owner:
-                self._shown.pop(entry.owner, None)
-                self._disown(key, entry)
-            else:
-                del self._free[entry.anomaly.service][key]
-                self.urgent["joined"] += urgent(entry.anomaly)
-            entry.owner = incident
-            self._owned.setdefault(incident, {})[key] = None
-            self._news.setdefault(incident, {})[key] = None
-        self._shown.pop(incident, None)
+            if entry is not None and entry.owner != incident:
+                self._own(key, entry, incident)
+        self._shown.clear()  # whoever moves anomalies moves members, also such as are forgotten here
+
+    def _own(self, key: str, entry: Entry, incident: str) -> None:
+        if entry.owner:
+            self._disown(key, entry)
+        else:
+            del self._free[entry.anomaly.service][key]
+            self.urgent["joined"] += entry.urgent
+        entry.owner = incident
+        self._owned.setdefault(incident, {})[key] = None
+        self._news.setdefault(incident, {})[key] = None
 
     def over(self, incident: str) -> None:
         """An incident has closed and had its last step."""
@@ -212,7 +231,7 @@ class Ledger:
                 self._disown(key, entry)
                 continue
             alone += 1
-            self.urgent["expired"] += urgent(entry.anomaly)
+            self.urgent["expired"] += entry.urgent
             free = self._free[entry.anomaly.service]
             free.pop(key, None)
             if not free:
@@ -252,3 +271,7 @@ class Ledger:
         out._over = set(out._owned) - set(open_incidents)
         out._news = {incident: dict.fromkeys(keys) for incident, *keys in state["news"]}
         return out
+
+
+def _critical(anomaly: Anomaly) -> bool:
+    return anomaly.attributes.get("severity") == "critical"

@@ -92,6 +92,8 @@ class Noise:
             return False
         if anomaly.state == "open" or anomaly.version == 1:
             return True
+        if urgent(anomaly) and anomaly.state != "closed":
+            return True  # it was not when it was counted
         story = self.storm.stories.get(self.storm.of(anomaly))
         return anomaly.state == "update" and (story is None or not story.told)
 
@@ -198,6 +200,10 @@ class Noise:
         """These anomalies, of those that are known, belong to this incident from now on."""
         self.ledger.move(keys, incident)
 
+    def join(self, anomaly_id: str, incident: str) -> None:
+        """One that belongs to no incident, if it is known, joins this one."""
+        self.ledger.join(anomaly_id, incident)
+
     def give(self, source: str, target: str) -> None:
         """All that belongs to one incident belongs to another one from now on."""
         self.ledger.give(source, target)
@@ -271,6 +277,7 @@ class Noise:
         })  # fmt: skip
         for name in ("records", "anomalies", "urgent_anomalies", "urgent_storyline", "incidents", "healed", "alone"):
             out[f"{name}_total"] = totals[name]
+        out["urgent_anomalies_total"] += ledger.urgent["later"]
         for reason in REASONS:
             out[f"suppressed_{reason.replace('-', '_')}_total"] = totals[f"suppressed_{reason}"]
         return out

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from aiops.incidents.external import VOLATILE
 from aiops.records import Anomaly
 
 LONGEST = 256  # characters of a name that tell identities apart
@@ -64,10 +65,14 @@ def identity_of(anomaly: Anomaly) -> Identity:
 
 
 def _told(attributes: dict[str, str]) -> str:
-    """What tells alerts of one name apart: what their tool calls them, or their labels."""
+    """What tells alerts of one name apart: what their tool calls them, or their labels that stay while they fire."""
     if told := attributes.get("alert_id"):
         return f"#{told[:LONGEST]}"
-    labels = [f"{key[6:]}={normal(value)}" for key, value in sorted(attributes.items()) if key.startswith("label.")]
+    labels = [
+        f"{key[6:]}={normal(value)}"
+        for key, value in sorted(attributes.items())
+        if key.startswith("label.") and key[6:] not in VOLATILE
+    ]
     return f"{{{', '.join(labels)}}}"[:LONGEST] if labels else ""
 
 

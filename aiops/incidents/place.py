@@ -51,6 +51,7 @@ CHANGE_BEFORE = 1800 * SECOND  # a change counts when it came so long before the
 CHANGE_AFTER = 60 * SECOND  # or so long after: clocks and windows are not exact
 MAX_CHANGES = 1_000  # kept of an environment
 UPDATE_EVERY = 60 * SECOND
+SETTLED_EVERY = 300 * SECOND  # of an incident that has settled: who joins one that stays open for days is seen
 
 
 @dataclass(slots=True)
@@ -138,7 +139,7 @@ class Place:
             self._name(case)
             opened.append(case)
         out.notices.extend(self.alerts.crowded(now, environment))
-        self.alerts.claim(now, self.lifecycle, environment, self.noise, MAX_MEMBERS)
+        self.alerts.claim(now, self.lifecycle, environment, self.noise)
         impact.share_out(self.lifecycle.open, environment)
         ended = []
         for case in sorted(closed + going + opened, key=lambda c: (c.opened, c.incident_id)):
@@ -216,6 +217,9 @@ class Place:
                 environment.tenant, environment.name, service, "evidence", "neighbourhood", case.opened
             )
         case.incident_id = incident_id(environment.tenant, environment.name, anomaly)
+        if case.incident_id in self.commanded:  # an alert that was forgotten since fires on: this is another incident
+            anomaly = f"{anomaly} {case.opened}"
+            case.incident_id = incident_id(environment.tenant, environment.name, anomaly)
         case.episodes = [[case.opened, None]]
 
     def _news(self, now: int, case: Case) -> bool:
@@ -224,7 +228,8 @@ class Place:
         told = (case.severity, case.flapping, tuple(by for by, _ in case.muted))
         say = (tuple(sorted(case.services)), causes, told, case.settled, case.closed >= 0, case.episode)
         detail = (len(case.members), round(case.causes[0].score, 1) if case.causes else 0.0)
-        if say == case.said and (case.settled or now - case.said_at < UPDATE_EVERY or detail == case.detail):
+        every = SETTLED_EVERY if case.settled else UPDATE_EVERY
+        if say == case.said and (now - case.said_at < every or detail == case.detail):
             return False
         case.said, case.detail = say, detail
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from aiops.incidents import external
@@ -10,7 +12,7 @@ from aiops.incidents.lifecycle import Policy
 from aiops.incidents.stage import Respond
 from aiops.records import rfc3339, unix_ns
 from aiops.signals import SECOND, WINDOW
-from tests.incidents.world import DETECT, SERVICES, T, World, alert
+from tests.incidents.world import DETECT, SERVICES, T, World, alert, command
 
 P = Policy()
 CART = {"cart": {"own": 8.0, "lost": 7.0, "loss": 7.0}}
@@ -104,6 +106,95 @@ def test_an_alert_ends_by_itself_when_it_says_so_or_when_nobody_has_told_it_for_
     assert gauge(world, "alerts") == 0
 
 
+def test_an_alert_that_lapsed_and_is_told_again_still_fires():
+    """Its tool, or the way from it, was away for some minutes; nobody has said that it is over."""
+    world, since = quiet(), T
+
+    def told(seconds: float = 60, **more: Any) -> None:
+        ends = rfc3339(world.now + int(seconds * SECOND))
+        world.tell(alert("spam", since, ends_at=ends, **more))
+
+    told()
+    world.last_for(90)
+    assert [a.state for a in world.anomalies] == ["open", "closed"]
+    for _ in range(15):  # as often as it may be told
+        told(120)
+        world.last_for(60)
+    assert [(a.version, a.state) for a in world.anomalies] == [(1, "open"), (2, "closed"), (3, "open")]
+    assert len({a.anomaly_id for a in world.anomalies}) == 1
+    assert (world.only.state, world.only.episode) == ("open", 2)
+    told(-3600)  # sent long before
+    assert len(world.anomalies) == 3
+    world.tell(alert("spam", world.now, "resolved", starts_at=rfc3339(since)))
+    told()  # late: it was resolved meanwhile
+    world.last_for(300)
+    assert world.anomalies[-1].state == world.only.members[0].state == "closed"
+    assert world.only.state == "resolved"
+
+
+def test_a_message_from_before_the_last_one_does_not_end_an_alert():
+    world = quiet()
+    for seconds in (600, 30, -30):
+        world.tell(alert("mta", T, severity="low", ends_at=rfc3339(world.now + seconds * SECOND)))
+    assert [a.state for a in world.anomalies] == ["open"]
+
+
+def test_an_alert_that_fires_on_after_it_was_forgotten_opens_another_incident_than_the_one_that_is_over(monkeypatch):
+    monkeypatch.setattr(external, "STALE", 600 * SECOND)
+    world = quiet()
+    world.tell(alert("spam", T))
+    world.last_for(30)
+    first = world.only
+    world.tell(command("resolve", first.incident_id, resolution="no problem"))
+    world.last_for(P.episode / SECOND + 1800)
+    assert gauge(world, "alerts") == gauge(world, "closed_incidents") == 0
+    world.tell(alert("spam", T))
+    world.last_for(30)
+    (second,) = (i for name, i in world.latest.items() if name != first.incident_id)
+    assert (second.state, second.version, second.log) == ("open", 1, ())
+    assert world.latest[first.incident_id].state == "resolved"
+
+
+def test_an_alert_that_becomes_critical_after_its_incident_closed_opens_another():
+    world = broken()
+    world.tell(alert("cart", world.now, severity="medium"))
+    world.last_for(60, CART)
+    world.last_for(QUIET + WAIT / SECOND)
+    (closed,) = world.latest.values()
+    assert (closed.state, closed.counts.alerts) == ("resolved", 1)
+    world.tell(alert("cart", world.now, severity="critical"))
+    world.last_for(30)
+    assert {i.state for i in world.latest.values()} == {"resolved", "open"}
+
+
+def test_critical_and_high_alerts_add_up_whatever_becomes_of_their_severity():
+    world = broken()
+
+    def adds_up() -> float:
+        of = {name: gauge(world, f"noise_urgent_{name}") for name in (
+            "anomalies_total", "again_total", "joined_total", "waiting", "storyline_total", "expired_total",
+        )}  # fmt: skip
+        total = of["anomalies_total"] + of["again_total"]
+        assert total == of["joined_total"] + of["waiting"] + of["storyline_total"] + of["expired_total"], of
+        return total
+
+    for service in ("cart", "mta"):  # one joins, one waits
+        world.tell(alert(service, T, severity="medium", alert_id=service))
+        world.last_for(20, CART)
+    assert adds_up() == 0
+    for severity, total in (("high", 2), ("low", 2), ("high", 2)):
+        for service in ("cart", "mta"):
+            world.tell(alert(service, T, severity=severity, alert_id=service))
+        world.last_for(20, CART)
+        assert adds_up() == total
+    world.last_for(QUIET)
+    for service in ("cart", "mta"):
+        world.tell(alert(service, world.now, "resolved", severity="low", alert_id=service, starts_at=rfc3339(T)))
+    world.last_for(900)
+    assert adds_up() == 2
+    assert gauge(world, "noise_urgent_waiting") == 0
+
+
 def test_secrets_in_an_alert_are_taken_out_and_its_texts_are_bounded():
     world = quiet()
     labels = {f"l{k:02d}": "x" * 1000 for k in range(60)} | {"a": "password='hunter 2'"}
@@ -152,6 +243,19 @@ def test_an_incident_that_opens_within_minutes_takes_it_along_and_one_of_its_ser
     symptom = world.only.first_symptom
     assert symptom is not None
     assert (symptom.signal == "Slow") == (joins and before < WAIT / SECOND)
+
+
+@pytest.mark.parametrize("service", ["cart", "web"])
+def test_what_fires_again_is_one_member_also_where_it_is_the_alert_of_a_neighbour(service):
+    world = broken()
+    for _ in range(3):
+        began = world.now
+        world.tell(alert(service, began, severity="medium", alert_id="f"))
+        world.last_for(20, CART)
+        world.tell(alert(service, world.now, "resolved", severity="medium", alert_id="f", starts_at=rfc3339(began)))
+        world.last_for(20, CART)
+    world.last_for(60, CART)
+    assert (world.only.counts.anomalies, world.only.counts.suppressed) == (1, 2)
 
 
 def test_a_member_that_ends_is_closed_among_the_members():

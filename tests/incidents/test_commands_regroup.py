@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from aiops.incidents.members import RECENT
+from aiops.records import rfc3339
 from aiops.signals import SECOND
 from tests.incidents.commanding import BOTH, CART, CONFIRM, MAIL, QUIET, P, both, broken, ids, refused, tell, wide
 from tests.incidents.world import alert, command
@@ -201,3 +203,21 @@ def test_an_incident_that_has_settled_can_be_regrouped_after_new_services_came()
     world.tell(command("merge", new, into=old))
     assert world.latest[old].services == ("cart", "web")
     assert world.latest[new].state == "merged"
+
+
+def test_what_was_split_off_long_ago_is_no_member_that_an_alert_could_repeat():
+    """Members that closed minutes ago are known to their incident alone."""
+    terms = {**CART, "web": {"errors": 6.0, "own": 5.0}}
+    world = wide()
+    for status in ("firing", "resolved"):
+        began = rfc3339(world.now - 60 * SECOND)
+        world.tell(alert("web", world.now, status, severity="medium", alert_id="f", starts_at=began))
+        world.last_for(20, terms)
+    world.last_for(RECENT / SECOND + 60, terms)
+    old = world.only.incident_id
+    world.tell(command("split", old, services="web"))
+    world.last_for(QUIET, CART)  # the new one closes
+    world.tell(alert("web", world.now, severity="medium", alert_id="f"))
+    world.last_for(60, CART)
+    world.last_for(QUIET)
+    assert world.latest[old].counts.alerts == 1

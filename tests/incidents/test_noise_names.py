@@ -68,3 +68,11 @@ def test_a_family_is_what_is_left_without_attributes_quotations_and_numbers():
 def test_only_what_says_that_it_is_critical_or_high_is_urgent():
     assert [urgent(alert("cart", T, s)) for s in ("critical", "high", "medium", "low")] == [True, True, False, False]
     assert not urgent(anomaly("cart", T, 8.0))
+
+
+def test_what_changes_while_an_alert_fires_does_not_change_what_it_is_an_alert_of():
+    one = alert("cart", T)
+    labels = {"label.route": "/", "label.pod": "cart-1", "label.value": "93.5"}
+    first = msgspec.structs.replace(one, attributes=labels)
+    later = msgspec.structs.replace(one, attributes={**labels, "label.pod": "cart-2", "label.value": "97.1"})
+    assert identity_of(first) == identity_of(later)
