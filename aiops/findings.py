@@ -6,7 +6,7 @@ ones too.  Scores are -log10 of calibrated tail probabilities, capped at 8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +60,22 @@ class Findings:
     notes: dict[tuple[str, ...], Note] = field(default_factory=dict)
     anomalies: list[Anomaly] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
+
+
+def portions(found: Findings, most: int) -> list[Findings]:
+    """The same as several, of `most` anomalies at most; all else is in the first.  ``merged`` puts them together."""
+    anomalies = found.anomalies
+    if len(anomalies) <= most:
+        return [found]
+    none, rows = np.empty(0), np.empty((0, len(TERMS)))
+    rest = [
+        Findings(
+            found.tenant, found.environment, found.time, [], rows, none, none, [], np.empty((0, len(EDGE_TERMS))), none,
+            anomalies=anomalies[at : at + most],
+        )
+        for at in range(most, len(anomalies), most)
+    ]  # fmt: skip
+    return [replace(found, anomalies=anomalies[:most]), *rest]
 
 
 def merged(parts: list[Findings]) -> Findings:

@@ -59,7 +59,7 @@ class Event(Generic[Record]):
     value, key : bytes or None
         As they stand in the topic.
     headers : dict, name -> text
-        CloudEvents (``ce_type`` …), ``detected_at`` and others.
+        CloudEvents (``ce_type`` …), ``version`` and others.
     topic, partition, offset
     timestamp : int
         ms since 1970, as the producer set it.

@@ -39,7 +39,7 @@ class _Raw:
     task: IngestTask
     newest: int = -1  # arrival of the last message, Unix ns
     ahead: int = 0  # messages whose timestamp was in the future
-    heard: float = field(default_factory=time.monotonic)  # wall seconds, when the last message came
+    heard: float = field(default_factory=time.monotonic)  # wall seconds, when the last message came that held anything
     saved: float = field(default_factory=time.monotonic)
     said: tuple[int, Progress] | None = None
 
@@ -88,14 +88,16 @@ class IngestRole:
 
     def take(self, kept: _Raw, messages: list[Message]) -> Iterator[Out]:
         """Window rows, trace items, clocks, dead letters."""
-        kept.heard = time.monotonic()
-        raw, before = [raw_of(message) for message in messages], kept.task.clock
-        if self._idle_after is not None:  # live: a producer whose clock is ahead must not take its partition along
+        raw, before, items = [raw_of(message) for message in messages], kept.task.clock, _items(kept.task)
+        now = END_OF_TIME
+        if self._idle_after is not None:  # live: no producer may take its partition into the future
             now = self._now()
             if max(m.arrival for m in raw) > now + AHEAD:
                 kept.ahead += sum(m.arrival > now + AHEAD for m in raw)
                 raw = [m if m.arrival <= now + AHEAD else m._replace(arrival=now) for m in raw]
-        yield from kept.task.process(raw)
+        yield from kept.task.process(raw, now)
+        if (held := _items(kept.task)) is None or held != items:
+            kept.heard = time.monotonic()
         kept.newest = raw[-1].arrival
         self._observer.reached(before, kept.task.clock)
 
@@ -138,6 +140,11 @@ class IngestRole:
             yield worker.sender.mark()
             worker.commit(place, said[0], said[1].text())
             kept.said = said
+
+
+def _items(task: IngestTask) -> int | None:
+    """Items taken in; None where the topic holds no telemetry, and every message moves the clock."""
+    return None if task.stage is None else task.stage.counters.items + task.stage.counters.repeats
 
 
 TaskT = TypeVar("TaskT", bound=LogTask)

@@ -177,7 +177,11 @@ def _public(settings: Settings) -> Iterator[Topic]:
     yield public("incident-events", "incident id", "every version of every incident", retention.public)
     yield public("anomalies", "anomaly id", "every version of every anomaly", retention.anomalies)
     yield public(
-        "notices", "environment", "what is wrong with the telemetry itself", retention.public, readers=followed
+        "notices",
+        "environment, else source",
+        "what is wrong with the telemetry itself",
+        retention.public,
+        readers=followed,
     )
     yield public(
         "status", "environment", "how far the engine sees, and how much of it is known", None, readers=followed

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from aiops.detect.explain import once_in
+from aiops.detect.explain import LONGEST_SIGNAL, LONGEST_STATEMENT, once_in, short
 from aiops.detect.gates import BAR
 from aiops.records import Anomaly, AnomalyState, Exemplars, Tier, Window, anomaly_id, rfc3339
 from aiops.signals import SECOND, WINDOW, ServiceKey
@@ -131,12 +131,14 @@ class Tracker:
     def _record(self, state: dict[str, Any], c: Candidate, what: AnomalyState, now: int) -> Anomaly:
         fields: dict[str, Any] = {
             "anomaly_id": state["id"], "tenant": c.service.tenant, "environment": c.service.environment,
-            "service": c.service.service, "instance": c.instance, "peer": c.peer, "kind": c.kind, "signal": c.signal,
+            "service": c.service.service, "instance": c.instance, "peer": c.peer, "kind": c.kind,
+            "signal": short(c.signal, LONGEST_SIGNAL),
             "onset": rfc3339(state["onset"]), "observed": c.observed, "expected": c.expected, "lower": c.lower,
             "upper": c.upper, "direction": c.direction, "score": round(c.score, 3), "detector": c.detector,
-            "detector_version": self.version, "statement": c.statement, "exemplars": Exemplars(logs=c.logs),
-            "attributes": dict(sorted(c.attributes.items())), "one_in": once_in(c.score), "term": c.term, "learned": c.learned,
-            "tier": c.tier,
+            "detector_version": self.version, "statement": short(c.statement, LONGEST_STATEMENT),
+            "exemplars": Exemplars(logs=c.logs),
+            "attributes": {key: short(c.attributes[key], LONGEST_SIGNAL) for key in sorted(c.attributes)},
+            "one_in": once_in(c.score), "term": c.term, "learned": c.learned, "tier": c.tier,
         }  # fmt: skip
         anomaly = Anomaly(
             **fields, version=state["version"], state=what, window=Window(start=rfc3339(now - WINDOW), end=rfc3339(now))

@@ -15,6 +15,8 @@ from aiops.records import rfc3339
 if TYPE_CHECKING:
     from aiops.wire.tables import SeriesInfo
 
+LONGEST_SIGNAL, LONGEST_STATEMENT = 400, 2_000  # characters of a name, an attribute; of a sentence
+
 
 class Deviation(NamedTuple):
     """What a detector knows of one value.
@@ -37,6 +39,11 @@ def label(info: SeriesInfo, facet: int) -> str:
     """Name of a facet of a series, as people read it."""
     attributes = ", ".join(f"{key}={value}" for key, value in info.attributes)
     return info.name + (f"{{{attributes}}}" if attributes else "") + (f" {FACETS[facet]}" if facet else "")
+
+
+def short(text: str, most: int) -> str:
+    """A text of `most` characters at most: what a producer names at length would fill the records of all incidents."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def number(value: float) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from aiops import state
 from aiops.detect.anomalies import Candidate, Tracker
 from aiops.detect.directory import Directory
+from aiops.detect.explain import LONGEST_STATEMENT, short
 from aiops.detect.forget import TABLES, forget
 from aiops.detect.gates import REASONS
 from aiops.detect.logs import LogDetector
@@ -152,6 +153,7 @@ class Detect:
         np.round(terms, 4, out=terms)
         self._suspect(now, terms, edge_terms)
         anomalies = self.tracker.advance(now, candidates + traced)
+        notes = {key: Note(short(note.statement, LONGEST_STATEMENT), note.type) for key, note in notes.items()}
         out = []
         for environment, (tenant, name) in sorted(enumerate(d.environments), key=lambda pair: pair[1]):
             of = [code for code, e in enumerate(d.service_environment) if e == environment]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from aiops.config import EngineConfig
 from aiops.detect.stage import Detect
-from aiops.findings import Findings
+from aiops.findings import Findings, portions
 from aiops.signals import Clocks
 from streams import codec, routing
 from streams.chunks import Joiner
 from streams.layout import ClockOut, Layout
 from streams.records import FINDINGS, ROWS, Out, Record, Refused, headers_of
 from streams.tasks.base import LogTask
+
+MOST_ANOMALIES = 2_000  # of a record: some kB each
 
 
 class DetectTask(LogTask):
@@ -61,13 +65,16 @@ class DetectTask(LogTask):
         found = self.stage.advance(source, clock)
         done = self.stage.done_until
         self._parts.forget([key for key in self._parts if key[1] < done])
-        return [self._sent(f) for f in found] + self._below.reached(self.stage.clock)
+        return [out for f in found for out in self._sent(f)] + self._below.reached(self.stage.clock)
 
-    def _sent(self, found: Findings) -> Out:
+    def _sent(self, found: Findings) -> Iterator[Out]:
+        """A record; of an outage that thousands of signals show, several: one would be more than a broker takes."""
         layout = self.layout
         place = routing.findings_partition(found.tenant, found.environment, layout.findings, layout.key)
-        headers = headers_of(FINDINGS, self.source, [("time", b"%d" % found.time)])
-        return Out(layout.topic("findings"), place, codec.encode_findings(found), headers)
+        time = ("time", b"%d" % found.time)
+        for part, some in enumerate(portions(found, MOST_ANOMALIES)):
+            headers = headers_of(FINDINGS, self.source, [time, ("portion", b"%d" % part)] if part else [time])
+            yield Out(layout.topic("findings"), place, codec.encode_findings(some), headers)
 
     def stage_snapshot(self) -> bytes:
         """State of the stage."""

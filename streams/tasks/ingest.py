@@ -6,7 +6,7 @@ import msgspec
 
 from aiops.ingest.stage import Ingest, IngestOutput, Message
 from aiops.records import RecordError, encode
-from aiops.signals import SECOND, WindowRows
+from aiops.signals import END_OF_TIME, SECOND, WindowRows
 from aiops.telling import decode_all, number
 from aiops.told import TOLD
 from streams import routing
@@ -16,6 +16,7 @@ from streams.records import CONTROL, END, ITEMS, KIND_OF, ROWS, TRACED, Headers,
 
 STEP = 2_000_000  # bytes taken in at once: what becomes of them must fit a record
 FURTHEST = 3600 * SECOND  # by which an end of input may move a clock beyond its arrival
+DEAD_VALUE, DEAD_HEADERS = 8 << 20, 64 << 10  # bytes of a dead letter: with what it says of itself it must fit a record
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -96,14 +97,17 @@ class IngestTask:
         """For the commit that goes with ``needed_from``."""
         return Progress(self.clock, max(self.position, self._dead_from))
 
-    def process(self, messages: list[Raw]) -> list[Out]:
-        """Take in messages in the order of their offsets; returns what is to be sent, in this order."""
+    def process(self, messages: list[Raw], latest: int = END_OF_TIME) -> list[Out]:
+        """Take in messages in the order of their offsets; returns what is to be sent, in this order.
+
+        No end of input moves the clock beyond `latest` (Unix ns).
+        """
         out: list[Out] = []
         step: list[Raw] = []
         size = 0
         for message in messages:
             if message.headers and (control := _control(message)) is not None:
-                out += self._step(step) + self._advance(control)
+                out += self._step(step) + self._advance(min(control, latest))
                 step, size = [], 0
             elif size + len(message.value) > STEP and step:
                 out += self._step(step)
@@ -177,7 +181,13 @@ class IngestTask:
             ("dlq.offset", b"%d" % message.offset),
             ("dlq.timestamp", b"%d" % (message.arrival // 1_000_000)),
         ]
-        return Out(f"{self._topic}.dlq", None, message.value, [*message.headers, *about], message.key)
+        value, key, headers = message.value, message.key, message.headers
+        if len(value) > DEAD_VALUE:
+            value = value[:DEAD_VALUE]
+            about.append(("dlq.cut", b"%d" % len(message.value)))
+        if sum(len(name) + len(text) for name, text in headers) + len(key or b"") > DEAD_HEADERS:
+            key, headers = None, []
+        return Out(f"{self._topic}.dlq", None, value, [*headers, *about], key)
 
 
 def rows_out(layout: Layout, rows: WindowRows) -> list[Out]:

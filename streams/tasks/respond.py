@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from aiops.causes.rank import Weights
 from aiops.config import EngineConfig
 from aiops.incidents.place import Output
@@ -16,6 +18,16 @@ from streams.events import event_headers
 from streams.layout import Layout
 from streams.records import FINDINGS, SIGNAL_OF, Headers, Out, Record, Refused
 from streams.tasks.base import LogTask
+
+
+class _About(msgspec.Struct):
+    """What a notice is about."""
+
+    environment: str = ""
+    source: str | None = None
+
+
+_about = msgspec.json.Decoder(_About)
 
 
 class RespondTask(LogTask):
@@ -51,7 +63,9 @@ class RespondTask(LogTask):
             if (found.time, found.tenant, found.environment) in self.aside:
                 return []
             self.hold(found.time, record.offset)
-            self.stage.process(record.source, [found])
+            # A window of many anomalies comes in portions, which must not take each other's place.
+            portion = record.headers.get("portion", b"").decode("utf-8", "replace")
+            self.stage.process(f"{record.source} {portion}" if portion else record.source, [found])
             return [self._anomaly(a) for a in found.anomalies]
         if (signal := SIGNAL_OF.get(record.kind)) is not None:
             try:
@@ -68,8 +82,13 @@ class RespondTask(LogTask):
         return self._sent(self.stage.advance(source, clock))
 
     def notice(self, value: bytes) -> Out:
-        """A notice on the public topic."""
-        return Out(self.layout.topic("notices"), None, value, _of_notice(value))
+        """A notice on the public topic, where that something is over comes after that it began."""
+        try:
+            about = _about.decode(value)
+        except msgspec.DecodeError:
+            about = _About()
+        key = (about.environment or about.source or "").encode() or None
+        return Out(self.layout.topic("notices"), None, value, _of_notice(value), key)
 
     def _noise(self, report: NoiseReport) -> Out:
         """Noise figures of an environment, in its own order."""

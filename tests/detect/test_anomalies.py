@@ -144,3 +144,13 @@ def test_a_restored_tracker_has_the_same_future(cut, rng):
     other.now = story.now
     for k in range(cut, 60):
         assert other.window(*found(k)) == story.window(*found(k))
+
+
+def test_what_a_producer_names_at_length_is_cut_and_told_apart_all_the_same():
+    story, name = Story(), "x" * 10_000
+    long = [candidate(6.0, signal=name + end, attributes={"unit": name}) for end in "ab"]
+    for one in long:
+        one.statement = name
+    found = story.window(*long)
+    assert len({a.anomaly_id for a in found}) == 2
+    assert {(len(a.signal), len(a.statement), len(a.attributes["unit"])) for a in found} == {(400, 2_000, 400)}

@@ -8,6 +8,7 @@ import pytest
 from aiops.signals import SECOND
 from streams.layout import Layout
 from streams.records import CONTROL, END, Out, Raw
+from streams.tasks import ingest as module
 from streams.tasks.ingest import IngestTask, Progress
 
 T = 1_700_000_000 * SECOND
@@ -141,3 +142,15 @@ def test_alerts_and_commands_travel_as_changes_do(signal, kind, body):
     assert dict(out[1].headers)["arrival"] == b"%d" % (T + 1)
     assert {o.partition for o in out[:2]} == {task("changes").process([change(0, T)])[0].partition}
     assert ingest.needed_from == 3
+
+
+def test_a_dead_letter_fits_a_record_whatever_the_message(monkeypatch):
+    monkeypatch.setattr(module, "DEAD_VALUE", 100)
+    ingest = task()
+    bad = b"\x00\xff nonsense" * 20
+    out = ingest.process([Raw(0, T, b"k", bad, [("h", b"1")]), Raw(1, T, b"k" * 70_000, bad[:50], [("h", b"1")])])
+    (cut, bare) = [o for o in out if o.topic == "otlp_logs.dlq"]
+    assert (cut.key, cut.value, dict(cut.headers)["h"]) == (b"k", bad[:100], b"1")
+    assert dict(cut.headers)["dlq.cut"] == b"%d" % len(bad)
+    assert (bare.key, bare.value) == (None, bad[:50])
+    assert all(name.startswith("dlq.") and name != "dlq.cut" for name, _ in bare.headers)

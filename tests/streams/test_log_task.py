@@ -87,7 +87,7 @@ def test_a_straggler_is_let_go_by_a_record_and_people_are_told():
     assert p.task.clocks.merged == T + 600 * SECOND
     respond = Partition(RespondTask(0, Layout()))
     [public] = respond.add(NOTICE, "detect", out[0].value or b"")
-    assert (public.topic, public.value) == ("aiops.notices", out[0].value)
+    assert (public.topic, public.key, public.value) == ("aiops.notices", b"a", out[0].value)
 
 
 def test_a_snapshot_says_from_where_to_read_what_is_not_in_it():

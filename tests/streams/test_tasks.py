@@ -6,6 +6,7 @@ import pytest
 
 from aiops.recording import Recording
 from streams.layout import Layout
+from streams.tasks import detect
 from tests.streams.log import Cluster
 from tests.telling import answered_alert, replayed
 
@@ -19,13 +20,17 @@ WHOLE = (
     [(1, 1, 1, 1, 900_000), pytest.param(4, 4, 4, 2, 900_000, marks=WHOLE), (2, 3, 5, 1, 700)],
 )
 def test_partitions_and_turns_change_no_byte(
-    faulty_hour, faulty_incidents, faulty_topology, raw, traces, signals, findings, part
+    faulty_hour, faulty_incidents, faulty_topology, monkeypatch, raw, traces, signals, findings, part
 ):
+    if part < 1_000:  # records are small: so are those of findings
+        monkeypatch.setattr(detect, "MOST_ANOMALIES", 1)
     layout = Layout(traces=traces, signals=signals, findings=findings, part=part)
     cluster = Cluster(layout, raw, seed=raw)
     cluster.produce(faulty_hour)
     assert cluster.run() == faulty_incidents
     assert cluster.topology() == faulty_topology
+    records = (record for p in range(findings) for record in cluster.log.of["aiops.findings", p])
+    assert any("portion" in record.headers for record in records) == (part < 1_000)
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=WHOLE), pytest.param(3, marks=WHOLE)])
