@@ -68,7 +68,7 @@ class DescribedSeries:
     data, edges : uint8 array and int64 array: distinct sets of attributes;  attributes : int32 array, shape (n,)
     """
 
-    __slots__ = ("attributes", "data", "edges", "entities", "entity", "metric", "metrics")
+    __slots__ = ("_of_metric", "_of_set", "attributes", "data", "edges", "entities", "entity", "metric", "metrics")
 
     def __init__(
         self,
@@ -82,6 +82,10 @@ class DescribedSeries:
     ) -> None:
         self.metrics, self.metric, self.entities, self.entity = metrics, metric, entities, entity
         self.data, self.edges, self.attributes = data, edges, attributes
+        self._of_metric: dict[
+            int, tuple[Any, ...]
+        ] = {}  # what was decoded: series that are new at once share most of it
+        self._of_set: dict[int, tuple[tuple[str, str], ...]] = {}
 
     @property
     def temporality(self) -> NDArray[np.int8]:
@@ -95,16 +99,21 @@ class DescribedSeries:
         """Decode one series."""
         if not 0 <= code < len(self):
             raise IndexError(f"series {code} is not one of {len(self)}")
-        metric, entity = self.metrics[self.metric[code]], self.entities[self.entity[code]]
-        place = self.attributes[code]
-        found = unframed(self.data[self.edges[place] : self.edges[place + 1]].tobytes())
-        attributes = [said for raw in found if (said := worded(raw)) is not None]
-        bounds = GRID if metric.kind == EXPONENTIAL else np.frombuffer(metric.bounds, "<f8")
-        return SeriesInfo(
-            entity.environment, entity.service, entity.instance, metric.name.decode("utf-8", "replace"),
-            metric.unit.decode("utf-8", "replace"), metric.kind, metric.temporality, metric.monotonic,
-            tuple(bounds.tolist()), tuple(sorted(attributes)),
-        )  # fmt: skip
+        number, place = int(self.metric[code]), int(self.attributes[code])
+        if (about := self._of_metric.get(number)) is None:
+            about = self._of_metric[number] = _about(self.metrics[number])
+        if (attributes := self._of_set.get(place)) is None:
+            found = unframed(self.data[self.edges[place] : self.edges[place + 1]].tobytes())
+            attributes = tuple(sorted(said for raw in found if (said := worded(raw)) is not None))
+            self._of_set[place] = attributes
+        return SeriesInfo._make((*self.entities[self.entity[code]], *about, attributes))
+
+
+def _about(metric: Metric) -> tuple[Any, ...]:
+    """Name, unit, kind, temporality, monotonic and bounds, as in ``SeriesInfo``."""
+    bounds = GRID if metric.kind == EXPONENTIAL else np.frombuffer(metric.bounds, "<f8")
+    name, unit = metric.name.decode("utf-8", "replace"), metric.unit.decode("utf-8", "replace")
+    return name, unit, metric.kind, metric.temporality, metric.monotonic, tuple(bounds.tolist())
 
 
 class SeriesColumns(NamedTuple):

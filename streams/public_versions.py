@@ -15,6 +15,7 @@ import msgspec
 from streams.records import Headers, Out
 
 MOST = 20_000  # incidents that are followed; those longest without a new version go first
+MOST_BYTES = 128 << 20  # of them, likewise
 
 
 class _Head(msgspec.Struct):
@@ -47,6 +48,7 @@ class PublicVersions:
         self._owned = owned
         self._lower: set[bytes] | None = set()  # while the past is read: keys whose last record is not their highest
         self._best: OrderedDict[bytes, _Best] = OrderedDict()
+        self._bytes = 0
         self._decoder = msgspec.json.Decoder(_Head)
 
     def __len__(self) -> int:
@@ -59,7 +61,7 @@ class PublicVersions:
         if self._lower is not None:
             self._lower.discard(key)
         if value is None:  # a tombstone: the incident is over for good
-            self._best.pop(key, None)
+            self._forget(key)
             return None
         try:
             head = self._decoder.decode(value)
@@ -67,10 +69,11 @@ class PublicVersions:
             return None  # not ours
         best = self._best.get(key)
         if best is None or head.version >= best.version:
+            self._forget(key)
             self._best[key] = _Best(head.version, value, headers)
-            self._best.move_to_end(key)
-            while len(self._best) > MOST:
-                self._best.popitem(last=False)
+            self._bytes += len(value)
+            while len(self._best) > MOST or self._bytes > MOST_BYTES:
+                self._forget(next(iter(self._best)))
             return None
         if not self._owned(head.tenant, head.environment):
             return None
@@ -79,6 +82,10 @@ class PublicVersions:
             return None
         self.rewritten += 1
         return Out(self.topic, None, best.value, best.headers, key)
+
+    def _forget(self, key: bytes) -> None:
+        if (best := self._best.pop(key, None)) is not None:
+            self._bytes -= len(best.value)
 
     def live(self) -> list[Out]:
         """The past has been read to its end; returns what is to be written because of it."""

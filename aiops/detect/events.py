@@ -16,7 +16,10 @@ from aiops.detect.visits import Visits
 from aiops.signals import CALL, LOG, Event, TraceRows
 
 MAX_PEERS = 100  # callees remembered of a client operation
-MAX_CACHED = 200_000  # visits whose cells are remembered; forgotten when full, which changes no result
+MAX_CACHED, MAX_CACHED_CELLS = (
+    200_000,
+    8_000_000,
+)  # visits whose cells are remembered; forgotten when full, which changes no result
 MOST = 4  # times that an event counts within a visit
 
 Key = tuple[Any, ...]  # (service, type, what it is made of ..., is it an error, the how manieth of its kind in a visit)
@@ -45,18 +48,21 @@ class Events:
         self._code: dict[Key, int] = {}
         self._peers: dict[tuple[int, bytes], set[str]] = defaultdict(set)
         self._visits: dict[tuple[int, int], Visit] = {}  # (service, visit hash) -> what it is; a cache
+        self._cells = 0  # of all of them
 
     def visit(self, service: int, visit: int, part: TraceRows) -> Visit:
         """What a visit is that `part` describes."""
         found = self._visits.get((service, visit))
         if found is None:
-            if len(self._visits) >= MAX_CACHED:
+            if len(self._visits) >= MAX_CACHED or self._cells >= MAX_CACHED_CELLS:
                 self._visits.clear()
+                self._cells = 0
             members = part.visit_events[visit]
             events = self._events(service, members, part.events)
             called = {part.events[event].peer for event, _ in members if part.events[event].type == CALL}
             cells = self.visits.cells(events, self._directory.service_subject[service])
             found = self._visits[service, visit] = Visit(cells, tuple(sorted(called - {""})))
+            self._cells += len(cells)
         return found
 
     def peers(self, service: int, operation: bytes) -> set[str]:
@@ -127,7 +133,7 @@ class Events:
 
     def _index(self) -> None:
         self._code = {key: code for code, key in enumerate(self.keys)}
-        self._visits = {}
+        self._visits, self._cells = {}, 0
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class MetricDetector:
         self._values = MetricValues()
         self._info: list[SeriesInfo] = []
         self._bounds: dict[tuple[float, ...], tuple[float, ...]] = {}
+        self._sets: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
         self._signal: NDArray[np.int64] = np.full((64, len(FACETS)), -1)  # signal of each facet of a series
         self._service: list[int] = []  # of each series
         self._seen: NDArray[np.int64] = np.full(64, -1)  # start of the last window with a row of it, Unix ns
@@ -105,13 +106,17 @@ class MetricDetector:
         self._instances = None
 
     def _shared(self, info: SeriesInfo) -> SeriesInfo:
-        """The same, of texts and bounds that all series share: of its own each would have more of them than of state."""
+        """The same, of texts, attributes and bounds that series share: of its own each would have more of them than of state."""
         texts = [sys.intern(text) for text in (info.environment, info.service, info.instance, info.name, info.unit)]
         environment, service, instance, name, unit = texts
+        attributes = self._sets.get(info.attributes)
+        if attributes is None:
+            attributes = tuple((sys.intern(key), sys.intern(value)) for key, value in info.attributes)
+            self._sets[attributes] = attributes
         return info._replace(
             environment=environment, service=service, instance=instance, name=name, unit=unit,
             bounds=self._bounds.setdefault(info.bounds, info.bounds),
-            attributes=tuple((sys.intern(key), sys.intern(value)) for key, value in info.attributes),
+            attributes=attributes,
         )  # fmt: skip
 
     def _watch(self, series: int, facet: int, identity: int) -> bool:
@@ -167,6 +172,7 @@ class MetricDetector:
         self._codes = Interner.of(self._codes.identities()[series.rows])
         self._info = series.of(self._info)
         self._bounds = {info.bounds: info.bounds for info in self._info}
+        self._sets = {info.attributes: info.attributes for info in self._info}
         self._service = services.renumbered(series.of(self._service)).tolist()
         self._instance = instances.renumbered(series.of(self._instance)).tolist()
         self._seen = refitted(self._seen[:n], series, -1)

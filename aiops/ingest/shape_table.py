@@ -13,7 +13,7 @@ from aiops.identity import Interner
 from aiops.ingest.shapes import shape_hashes, shape_text, stem
 from aiops.redact import redact
 
-MAX_SHAPES = 500_000
+MAX_SHAPES, MAX_SHAPE_BYTES = 500_000, 64 << 20
 
 
 class ShapeTable:
@@ -25,15 +25,18 @@ class ShapeTable:
         Shape of each code, secrets taken out.
     stems : list of bytes
         First constant words of each shape.
+    text_bytes : int
+        Of all texts.
     """
 
-    __slots__ = ("_codes", "_identity", "stems", "texts")
+    __slots__ = ("_codes", "_identity", "stems", "text_bytes", "texts")
 
     def __init__(self) -> None:
         self._codes = Interner()
         self._identity: NDArray[np.uint64] = np.zeros(1024, np.uint64)
         self.texts: list[bytes] = []
         self.stems: list[bytes] = []
+        self.text_bytes = 0
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -57,5 +60,6 @@ class ShapeTable:
                 # Here, and not where a window is written: shapes of traced lines go on from here as well.
                 shape = redact(shape_text(text, row).decode("utf-8", "replace")).encode()
                 self.texts.append(shape)
+                self.text_bytes += len(shape)
                 self.stems.append(stem(shape))
         return codes

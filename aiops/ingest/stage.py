@@ -24,13 +24,15 @@ from aiops.ingest.message import messages as message_text
 from aiops.ingest.metric_windows import MetricWindow
 from aiops.ingest.normalise import plausible_times
 from aiops.ingest.repeats import SeenMessages
-from aiops.ingest.shape_table import MAX_SHAPES, ShapeTable
+from aiops.ingest.shape_table import MAX_SHAPE_BYTES, MAX_SHAPES, ShapeTable
 from aiops.signals import MetricRows, WindowRows, due
 from aiops.traces.items import TraceItems, trace_logs, trace_spans
 from aiops.wire import decode_logs, decode_metrics, decode_spans
 from aiops.wire.tables import Tables
 
-MAX_TABLE = 4_000_000  # distinct series, resources and names of one instance; then new tables are begun
+# Distinct series, resources and names of one instance, and their bytes; beyond that, or beyond four times what a window shows
+# where that is less, new tables are begun: what is gone, as the series of pods that were replaced, goes with the old ones.
+LEAST_TABLE, MAX_TABLE, MAX_TABLE_BYTES = 500_000, 4_000_000, 256 << 20
 
 
 class Message(NamedTuple):
@@ -120,7 +122,7 @@ class Ingest:
         self._key = key
         self._tables, self._shapes = Tables(key), ShapeTable()
         self._open: dict[int, _Open] = {}
-        self._expected = 0  # series in a window, by the last one: room that need not grow
+        self._expected = 0  # series in a window, by the last one
         self._seen = SeenMessages()
         self._digests: NDArray[np.uint64] = np.empty(0, np.uint64)  # of the messages in hand
         self._service_codes: dict[tuple[str, str], int] = {}
@@ -136,7 +138,7 @@ class Ingest:
     def process(self, messages: list[Message]) -> IngestOutput:
         """Take in messages in the order of their offsets."""
         self.counters.messages += len(messages)
-        if self._tables.size > MAX_TABLE or len(self._shapes) > MAX_SHAPES:
+        if self._crowded():
             self._new_tables()
         out = IngestOutput(self.clock)
         if not messages:
@@ -280,9 +282,9 @@ class Ingest:
         out.clock = self.clock
         for window in sorted(w for w in self._open if due(w) <= self.clock):
             open_ = self._open.pop(window)
-            if open_.metrics is not None:
-                self._expected = open_.metrics.size
             open_.fold()
+            if open_.metric_parts:
+                self._expected = sum(len(part.series) for part in open_.metric_parts)
             out.rows.append(
                 WindowRows(
                     self.source,
@@ -316,6 +318,14 @@ class Ingest:
             identity = np.array([hash_bytes("\0".join(name).encode(), self._key)], np.uint64)
             self._service_identity = np.concatenate([self._service_identity, identity])
         return code
+
+    def _crowded(self) -> bool:
+        """Do the tables hold more than is worth keeping?"""
+        tables, shapes = self._tables, self._shapes
+        most = min(MAX_TABLE, max(LEAST_TABLE, 4 * self._expected))
+        if tables.size > most or tables.text_bytes > MAX_TABLE_BYTES:
+            return True
+        return len(shapes) > MAX_SHAPES or shapes.text_bytes > MAX_SHAPE_BYTES
 
     def _new_tables(self) -> None:
         """Begin new tables; what is open becomes rows, which need no tables."""

@@ -26,6 +26,7 @@ from aiops.traces.tally import tally
 
 HORIZON = 6 * WINDOW  # a trace that lasts longer is cut
 FORGET_EVERY = 3600 * SECOND  # of event time: so often names that no waiting item holds are dropped
+SOONER, MANY = 300 * SECOND, 200_000  # or so often, where there are so many of them
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Assemble:
         self._open_spans: NDArray[np.void] = np.empty(0, SPAN)
         self._open_records: NDArray[np.void] = np.empty(0, RECORD)
         self._maps = _Maps()
+        self._forgot = -SOONER  # window at which names were dropped last
 
     @property
     def clock(self) -> int:
@@ -139,9 +141,11 @@ class Assemble:
 
     def _forget(self, window: int) -> None:
         """Drop names that are not in use: names that hold data, and services that are gone, would fill the memory."""
-        if window // FORGET_EVERY == (self._next - WINDOW) // FORGET_EVERY:
-            return
         before = len(self.tables)
+        sooner = before > MANY and window - self._forgot >= SOONER
+        if window // FORGET_EVERY == (self._next - WINDOW) // FORGET_EVERY and not sooner:
+            return
+        self._forgot = window
         spans = [chunk for chunks in self._spans.values() for chunk in chunks]
         records = [chunk for chunks in self._records.values() for chunk in chunks]
         forget(self.tables, [*spans, self._open_spans], [*records, self._open_records])

@@ -31,7 +31,8 @@ from aiops.traces.tally import sums, tally
 
 MAX_VISITS = 20_000  # distinct ones in a step; ordinary meshes show tens to hundreds
 MAX_EVENTS = 200  # of a visit; the rest is left out
-MAX_CACHED = 200_000
+MAX_CACHED = 200_000  # visits, and events
+MAX_CACHED_MEMBERS = 1_000_000  # events of all cached visits together: some 100 MB
 
 
 class RowCounters(Protocol):
@@ -55,6 +56,7 @@ class Tables:
         self._shape_identity = self._stem_identity = np.empty(0, np.uint64)
         self.events: dict[int, Event] = {}
         self.visits: dict[int, tuple[tuple[int, int], ...]] = {}
+        self.visit_members = 0  # of all cached visits together
 
     def service(self, name: tuple[str, str]) -> int:
         """Code of (environment, service)."""
@@ -299,8 +301,8 @@ def _visits(
         kept = np.sort(np.argsort(keys)[:MAX_VISITS])
         counters.cut_visits += int(n.sum() - n[kept].sum())
         keys, n, first = keys[kept], n[kept], first[kept]
-    if len(tables.visits) > MAX_CACHED or len(tables.events) > MAX_CACHED:
-        tables.visits, tables.events = {}, {}
+    if max(len(tables.visits), len(tables.events)) > MAX_CACHED or tables.visit_members > MAX_CACHED_MEMBERS:
+        tables.visits, tables.events, tables.visit_members = {}, {}, 0
     named: dict[int, tuple[tuple[int, int], ...]] = {}
     found: dict[int, Event] = {}
     for key, at in zip(keys.tolist(), first.tolist(), strict=True):
@@ -314,6 +316,7 @@ def _visits(
                     tables.events[code] = _describe(int(source[i]), spans, records, far, tables)
             members = tuple(zip(event[low:high].tolist(), times[low:high].tolist(), strict=True))
             tables.visits[key] = members
+            tables.visit_members += len(members)
         named[key] = members
         for code, _ in members:
             found[code] = tables.events[code]

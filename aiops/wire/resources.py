@@ -85,9 +85,11 @@ class Resources:
         Decoded resource attributes.
     broken : int
         Distinct resources that are not valid protobuf as a whole; what can be read of them is used.
+    text_bytes : int
+        Of all spellings.
     """
 
-    __slots__ = ("_code", "_identity", "_interner", "_key", "_known", "attributes", "broken", "entities")
+    __slots__ = ("_code", "_identity", "_interner", "_key", "_known", "attributes", "broken", "entities", "text_bytes")
 
     def __init__(self, key: int = DEFAULT_KEY) -> None:
         self._key = key
@@ -97,7 +99,7 @@ class Resources:
         self._identity: NDArray[np.uint64] = np.zeros(64, np.uint64)
         self.entities: list[Entity] = []
         self.attributes: list[dict[str, object]] = []
-        self.broken = 0
+        self.broken = self.text_bytes = 0
 
     def __len__(self) -> int:
         return len(self.entities)
@@ -125,6 +127,7 @@ class Resources:
 
     def _learn(self, raw: bytes) -> int:
         """Code of a resource; attributes are decoded one by one, so that one that is broken costs only itself."""
+        self.text_bytes += len(raw)
         try:
             Resource.FromString(raw)
         except DecodeError:

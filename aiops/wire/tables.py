@@ -25,13 +25,14 @@ __all__ = ["Entity", "Names", "Resources", "Series", "SeriesInfo", "Tables"]
 class Names:
     """Byte strings -> dense codes; ``raw[code]`` is the byte string."""
 
-    __slots__ = ("_identity", "_interner", "_key", "raw")
+    __slots__ = ("_identity", "_interner", "_key", "raw", "text_bytes")
 
     def __init__(self, key: int = DEFAULT_KEY) -> None:
         self._key = key
         self._interner = Interner()
         self._identity: U64 = np.zeros(64, np.uint64)
         self.raw: list[bytes] = []
+        self.text_bytes = 0  # of all of them
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -48,7 +49,9 @@ class Names:
         codes, fresh = self._interner.codes(hashes)
         if len(fresh):
             first = len(self.raw)
-            self.raw.extend(column.raw(row) for row in fresh.tolist())
+            new = [column.raw(row) for row in fresh.tolist()]
+            self.raw += new
+            self.text_bytes += sum(map(len, new))
             self._identity = grown(self._identity, len(self.raw))
             self._identity[first : len(self.raw)] = hashes[fresh]
         return codes
@@ -126,6 +129,11 @@ class Series:
     def size(self) -> int:
         """Distinct series, names and bounds."""
         return self._interner.size + len(self.names) + len(self.bounds)
+
+    @property
+    def text_bytes(self) -> int:
+        """Of names and attributes, each once."""
+        return self.names.text_bytes + len(self.sets.data)
 
     @property
     def identity(self) -> U64:
@@ -276,7 +284,8 @@ def _set_hashes(data: Any, start: Any, end: Any, offsets: Any, rows: Any, key: A
 class Tables:
     """All that the codes in a batch refer to.
 
-    The caller bounds it: when ``size`` is too large, start new tables and let go of the old ones with their batches.
+    The caller bounds it: when ``size`` or ``text_bytes`` is too large, start new tables and let go of the old ones
+    with their batches.
 
     Parameters
     ----------
@@ -297,3 +306,8 @@ class Tables:
     def size(self) -> int:
         """Distinct resources, span names, peers and series held."""
         return self.resources.spellings + len(self.operations) + len(self.peers) + self.series.size
+
+    @property
+    def text_bytes(self) -> int:
+        """Of all that they quote, which no number of them bounds: a name may be as long as a message."""
+        return self.resources.text_bytes + self.operations.text_bytes + self.peers.text_bytes + self.series.text_bytes

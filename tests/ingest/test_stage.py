@@ -323,3 +323,21 @@ def test_totals_count_what_each_environment_sent():
 def test_a_signal_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="'profiles' is not one of"):
         Ingest("raw/0", "profiles")
+
+
+def test_tables_are_begun_anew_when_most_of_what_they_hold_is_gone(monkeypatch):
+    """Pods come and go; and a name may be as long as a message."""
+    monkeypatch.setattr(stage, "LEAST_TABLE", 40)
+    ingest, sizes = Ingest("raw/0", "metrics"), []
+    for window in range(60):
+        at = START + window * WINDOW
+        ingest.process([Message(window, at, metric_message("a", [(f"cpu.{window}.{k}", at, 1.0) for k in range(5)]))])
+        sizes.append(ingest._tables.size)
+    assert max(sizes) < 60
+    monkeypatch.setattr(stage, "LEAST_TABLE", 10_000)
+    monkeypatch.setattr(stage, "MAX_TABLE_BYTES", 20_000)
+    for window in range(60, 90):
+        at = START + window * WINDOW
+        ingest.process([Message(window, at, metric_message("a", [(f"{window} " + "x" * 3_000, at, 1.0)]))])
+        sizes.append(ingest._tables.text_bytes)
+    assert max(sizes[60:]) < 30_000

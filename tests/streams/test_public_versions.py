@@ -64,3 +64,16 @@ def test_the_past_is_judged_by_its_end():
     assert [(out.key, out.value) for out in versions.live()] == [incident("b", 5)]
     assert versions.see(*incident("b", 5), []) is None
     assert versions.see(*incident("a", 4), []) is not None
+
+
+def test_large_incidents_take_no_more_memory_than_small_ones(monkeypatch):
+    size = len(incident("00", 1)[1])
+    monkeypatch.setattr(public_versions, "MOST_BYTES", 10 * size)
+    versions = follow("production")
+    for k in range(50):
+        for version in (1, 2):
+            versions.see(*incident(f"{k:02d}", version), [])
+    assert len(versions) == 10
+    for k in range(40, 50):
+        versions.see(f"{k:02d}".encode(), None, [])
+    assert (len(versions), versions._bytes) == (0, 0)

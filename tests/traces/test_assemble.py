@@ -258,3 +258,16 @@ def test_names_hold_no_more_memory_than_an_hour_of_them():
         sizes.append(gauges["assemble_services"] + gauges["assemble_operations"])
     assert max(sizes) < 6 * 370
     assert assemble.counters.forgotten_names > 4000
+
+
+def test_many_names_are_dropped_sooner_than_in_an_hour(monkeypatch):
+    monkeypatch.setattr(assemble_module, "MANY", 100)
+    assemble, sizes = Assemble("aiops.traces/0", ["spans/0"]), []
+    for k in range(300):
+        at = START + k * WINDOW
+        sender = Sender("spans/0")
+        spans = [Span(k + 1, n, 0, at, at + MS, "service", f"name {k} of {n}", SERVER) for n in (1, 2, 3)]
+        assemble.process(sender.items(spans, [k] * len(spans)))
+        assemble.advance("spans/0", at + MS)
+        sizes.append(len(assemble.tables))
+    assert max(sizes) < 100 + 3 * 30 + 10

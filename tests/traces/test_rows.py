@@ -153,3 +153,13 @@ def test_a_call_to_a_peer_that_sends_no_spans_is_an_edge_and_missing_only_where_
     assert found["call"] == {("a", "GET"): (2, 1)}
     assert found["edge"] == {("a", "redis"): (2, 1)}
     assert sum(found["gap"].values()) == 2
+
+
+def test_visits_of_many_events_do_not_fill_the_memory_of_the_cache(monkeypatch):
+    monkeypatch.setattr(rows_module, "MAX_CACHED_MEMBERS", 50)
+    tables, found = Tables(), []
+    for step in range(20):
+        spans = [Span(1, k, 1 if k > 1 else 0, 0, 9 * MS, "a", f"n{step}.{k}", INTERNAL) for k in range(1, 9)]
+        found.append(trace_rows(span_array(spans, tables), record_array([], tables), tables, Counters()).visit_events)
+        assert sum(map(len, tables.visits.values())) == tables.visit_members <= 50 + 8
+    assert all(len(members) == 8 for of in found for members in of.values())
