@@ -12,6 +12,7 @@ RUN pip install --no-cache-dir '.[kafka]'
 USER aiops
 ENV NUMBA_CACHE_DIR=/home/aiops/.cache/numba
 RUN aiops demo > /dev/null
+RUN python -m streams.warm
 WORKDIR /home/aiops
 ENTRYPOINT ["aiops"]
 CMD ["demo"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,13 @@ def cold() -> bool:
     from aiops.ingest.shapes import _shape_hashes
     from aiops.traces.join import visit_sets
 
-    for kernel in (_shape_hashes, visit_sets):
-        index = getattr(getattr(getattr(kernel, "_cache", None), "_cache_file", None), "_index_path", None)
-        if index is not None and not Path(index).exists():
-            return True
-    return False
+    return not (cached(_shape_hashes) and cached(visit_sets))
+
+
+def cached(kernel: Any) -> bool:
+    """Is a kernel in the file cache?"""
+    index = getattr(getattr(getattr(kernel, "_cache", None), "_cache_file", None), "_index_path", None)
+    return index is None or Path(index).exists()
 
 
 def warm() -> None:

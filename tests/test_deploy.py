@@ -153,4 +153,5 @@ class TestDockerfile:
         warm = STEPS.index(["RUN", "aiops demo > /dev/null"])
         assert names.index("USER") < warm
         assert names.index("ENV") < warm
+        assert STEPS[warm + 1] == ["RUN", "python -m streams.warm"]
         assert self.of("ENTRYPOINT") == ['["aiops"]']

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aiops.cli import compile_once
+from streams import warm
 from streams.health import parse_address
 from streams.running import ROLES, supervise
 from streams.running import run as run_role
@@ -35,4 +36,5 @@ def run(args: argparse.Namespace) -> int:
     if args.http is not None:
         settings = msgspec.structs.replace(settings, http=Http(*parse_address(args.http)))
     compile_once()
+    warm.once()
     return supervise(args.config, settings.http) if args.role == "all" else run_role(settings, args.role)
