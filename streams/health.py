@@ -58,6 +58,7 @@ class Health(Observer):
         self._clock = clock
         self._began = clock()
         self._turned: Callable[[], float] = lambda: self._began
+        self._stepped = self._began  # when a part of a turn was done last: one of many windows may take minutes
         self._reading: Reading | None = None
         self._owned: float | None = None  # when a partition was owned last
         self._waiting: dict[tuple[str, int], int | None] = {}  # places not read to their end yet, and what is left
@@ -71,10 +72,12 @@ class Health(Observer):
 
     def stepped(self, seconds: float) -> None:
         """As in ``Observer``."""
+        self._stepped = self._clock()
         self.metrics.stepped(seconds)
 
     def reached(self, before: int, clock: int) -> None:
         """As in ``Observer``."""
+        self._stepped = self._clock()
         self.metrics.reached(before, clock)
 
     def publish(self, reading: Reading) -> None:
@@ -89,8 +92,8 @@ class Health(Observer):
 
     # ---- answers ------------------------------------------------------------------------------------------------------
     def silent(self) -> float:
-        """Seconds since the loop turned."""
-        return self._clock() - self._turned()
+        """Seconds since the loop turned, or a part of its turn was done."""
+        return self._clock() - max(self._turned(), self._stepped)
 
     def ails(self) -> str | None:
         """Why the process does not count as alive."""

@@ -362,6 +362,11 @@ def _problems(settings: Settings) -> list[str]:
     if not 0 <= settings.identity_key < 1 << 64:
         found.append("identity_key: not a number of 64 bits")
     found += [f"clocks.{n}: 0s is too short" for n in ("idle_after", "tick_every") if getattr(settings.clocks, n) == 0]
+    idle, hold = settings.clocks.idle_after, settings.clocks.hold_limit
+    if idle is not None and hold is not None and hold <= idle + settings.clocks.tick_every:
+        found.append(
+            "clocks.hold_limit: not longer than idle_after and tick_every together: silent sources would be let go"
+        )
     if settings.snapshots.every < 10 * UNITS["s"]:
         found.append("snapshots.every: less than a window of 10s")
     if settings.snapshots.replay_limit == 0:

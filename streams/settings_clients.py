@@ -94,6 +94,13 @@ PRODUCER_RULES = {
     ),
     "queuing.strategy": Rule((), "records would change places"),
 }
+_LEAST = {
+    "message.max.bytes": (LARGEST, "what comes of one step must fit a record, and the topics of the engine take it"),
+    "queue.buffering.max.kbytes": (
+        LARGEST >> 10,
+        "a record that never fits the queue would stop a worker without a word",
+    ),
+}
 _CALLBACK = re.compile(r".*_cb|on_delivery|on_commit|logger|.*\.serializer|.*\.deserializer")
 
 _CONSUMER_DEFAULTS = {
@@ -172,6 +179,9 @@ def refusals(kafka: Mapping[str, str], consumers: Mapping[str, str], producers: 
             if rule is not None and value.strip().lower() not in rule.allowed:
                 must = f"must stay {rule.allowed[0]}" if rule.allowed else "cannot be set"
                 found.append(f"{section}.{name} {must}: {rule.reason}")
+            least, why = _LEAST.get(first, (0, ""))
+            if value.strip().isdecimal() and int(value) < least:
+                found.append(f"{section}.{name} must be {least} at least: {why}")
     return found
 
 

@@ -37,18 +37,18 @@ class Stragglers:
             s: at if (at := self._moved.get(s)) is not None and at[0] == clock else (clock, now)
             for s, clock in each.items()
         }
-        present = {s: c for s, c in each.items() if s not in away}
+        present = sorted(c for s, c in each.items() if s not in away)
         out: list[Out] = []
         for source, clock in each.items():
-            others = [c for s, c in present.items() if s != source]
-            if not others:
-                continue
             if source in away:
-                if clock >= min(others):
+                if present and clock >= present[0]:
                     out += self._say(JOIN, source, topic, partition)
                 continue
+            if len(present) < 2:
+                continue
             # The others are as far as they can be for one that waits; the furthest says how far that is.
-            behind = max(others) - max(clock, 0) > self._limit * SECOND and max(others) >= 0
+            furthest = present[-2] if clock == present[-1] else present[-1]
+            behind = furthest - max(clock, 0) > self._limit * SECOND and furthest >= 0
             if behind and now - self._moved[source][1] > self._limit:
                 out += self._say(STRAGGLER, source, topic, partition)
         self._said = {(kind, s) for kind, s in self._said if (kind == STRAGGLER) != (s in away)}

@@ -268,6 +268,7 @@ class Worker(Generic[TaskT]):
             self.role.begin(task, start)
             self.tasks[key] = task
             starts.append(TopicPartition(*key, start))
+            self.looped = time.monotonic()  # to restore many takes long, and is no standstill
         consumer.incremental_assign(starts)
         if self._paused:
             consumer.pause(places)

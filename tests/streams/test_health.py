@@ -315,3 +315,12 @@ def test_all_roles_need_so_many_ports(tmp_path):
     process = supervised(tmp_path, OBEYS, port=65_534)
     _, said = process.communicate(timeout=20)
     assert "4 roles need ports 65534 to 65537" in said
+
+
+def test_a_turn_of_many_steps_is_no_standstill(health, clock):
+    for done in (lambda: health.stepped(50.0), lambda: health.reached(0, 1)):
+        clock.now += TURN
+        assert health.ails() is None
+        done()
+    clock.now += TURN + 1
+    assert health.ails() == f"the loop has not turned for {TURN + 1:.0f} s"

@@ -163,6 +163,7 @@ class TestRefusals:
             ("logging: {level: loud}", "logging.level: invalid enum value 'loud'"),
             ("clocks: {idle_after: 30}", "clocks.idle_after: '30' is no duration"),
             ("clocks: {idle_after: 0s}", "clocks.idle_after: 0s is too short"),
+            ("clocks: {hold_limit: 40s}", "clocks.hold_limit: not longer than idle_after and tick_every together"),
             ("clocks: [1]", "clocks: names with values are expected"),
             ("raw: {topic: a}", "raw: a list is expected"),
             ("raw: []", "raw: at least one topic"),

@@ -84,6 +84,12 @@ class TestClients:
         ):
             Settings(kafka=KAFKA, producer={"linger.ms": "1", "queue.buffering.max.ms": "2"})
 
+    @pytest.mark.parametrize("name", ["message.max.bytes", "queue.buffering.max.kbytes"])
+    def test_a_client_must_take_the_largest_record(self, name):
+        with pytest.raises(UserError, match=rf"producer\.{name} must be \d+ at least"):
+            Settings(kafka=KAFKA, producer={name: "16383"})
+        assert Settings(kafka=KAFKA, producer={name: "67108864"}).producer_properties()[name] == "67108864"
+
     def test_what_a_client_refuses_is_one_error_without_secrets(self):
         from confluent_kafka import Producer
 

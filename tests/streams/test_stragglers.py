@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from aiops.signals import SECOND, Clocks
@@ -99,3 +100,15 @@ def test_a_source_that_never_spoke_is_let_go_as_well():
     go_on(clocks, wall, 400, "a")
     assert told(clocks, stragglers.decide(clocks, "t", 0)) == [("straggler", "b")]
     assert clocks.merged == clocks["a"]
+
+
+def test_many_sources_cost_no_more_than_their_number():
+    clocks, wall = Clocks([f"raw/{k}" for k in range(10_000)]), Wall()
+    stragglers = Stragglers(300, wall)
+    for k in range(1, 10_000):
+        clocks.set(f"raw/{k}", 1000 * SECOND)
+    begun = time.process_time()
+    assert stragglers.decide(clocks, "t", 0) == []
+    wall.now += 400
+    assert told(clocks, stragglers.decide(clocks, "t", 0)) == [("straggler", "raw/0")]
+    assert time.process_time() - begun < 2.0
