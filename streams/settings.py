@@ -139,7 +139,7 @@ class Clocks(Section, frozen=True):
     Attributes
     ----------
     idle_after : duration or never
-        A partition read to its end, without a record for this long, counts as idle: its clock follows the wall clock. One
+        A partition read to its end, without an item for this long, counts as idle: its clock follows the wall clock. One
         of changes, alerts or commands does as soon as it has been read to its end, unless this is never.
     tick_every : duration
         How often the clock of an idle source is told.
