@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from confluent_kafka import TopicPartition
 
@@ -30,10 +32,10 @@ def clocks(role: IngestRole, kept, at_end: bool = True) -> list[int]:
     assert NOW % WINDOW
     out = list(role.beat(kept, lambda: at_end))
     assert {dict(record.headers)["kind"] for record in out} <= {CLOCK.encode()}
-    return sorted({int(record.value) for record in out})
+    return sorted({int(record.value or b"") for record in out})
 
 
-def opened(signal: str, idle_after: float | None):
+def opened(signal: Any, idle_after: float | None):
     wall = Wall()
     role = IngestRole([RawTopic("raw", signal)], Layout(), "g", idle_after, 10.0, wall)
     return wall, role, role.open(TopicPartition("raw", 0), TopicPartition("raw", 0, 0))[0]
