@@ -118,6 +118,7 @@ def _replay_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=_count, default=64, metavar="N", help="messages taken together (default: 64)")
     parser.add_argument("--detect", type=Path, metavar="FILE", help="rules: the section detect of aiops.yaml, as JSON")
     parser.add_argument("--services", type=Path, metavar="FILE", help="criticality: the section services, as JSON")
+    parser.add_argument("--correlation", type=Path, metavar="FILE", help="rules: the section correlation, as JSON")
     parser.add_argument("--anomalies", type=Path, metavar="FILE", help="every anomaly record")
     parser.add_argument("--findings", type=Path, metavar="FILE", help="evidence of every service and edge, by window")
     parser.add_argument("--notices", type=Path, metavar="FILE", help="what is wrong with the telemetry itself")
@@ -177,6 +178,7 @@ def _demo(args: argparse.Namespace) -> int:
 def _replay(args: argparse.Namespace) -> int:
     from aiops.config import EngineConfig
     from aiops.detect.rules import DetectConfig, read_rules
+    from aiops.incidents.correlation import CorrelationConfig, read_correlation
     from aiops.incidents.criticality import ServicesConfig, read_services
     from aiops.recording import Recording
     from aiops.replay import Options
@@ -203,6 +205,7 @@ def _replay(args: argparse.Namespace) -> int:
         config=EngineConfig(
             detect=read_rules(args.detect) if args.detect else DetectConfig(),
             services=read_services(args.services) if args.services else ServicesConfig(),
+            correlation=read_correlation(args.correlation) if args.correlation else CorrelationConfig(),
         ),
     )
     compile_once()

@@ -10,8 +10,10 @@ import msgspec
 from aiops.causes.rank import Weights
 from aiops.detect.rules import DetectConfig
 from aiops.identity import DEFAULT_KEY
+from aiops.incidents.correlation import CorrelationConfig
 from aiops.incidents.criticality import ServicesConfig
 from aiops.incidents.lifecycle import Policy
+from aiops.incidents.noise_bounds import NoiseConfig
 from aiops.signals import SECOND
 
 
@@ -33,6 +35,10 @@ class EngineConfig:
         What detection is told of signals.
     services : ServicesConfig
         What is known of services beforehand.
+    correlation : CorrelationConfig
+        What people say belongs together.
+    noise : NoiseConfig
+        When more of the same is no news.
     drain : int
         Ns of event time that go on after the end of a recording, so that what is open can close.
     """
@@ -44,6 +50,8 @@ class EngineConfig:
     weights: Weights = field(default_factory=Weights)
     detect: DetectConfig = field(default_factory=DetectConfig)
     services: ServicesConfig = field(default_factory=ServicesConfig)
+    correlation: CorrelationConfig = field(default_factory=CorrelationConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
     drain: int = 600 * SECOND
 
     def digest(self) -> str:

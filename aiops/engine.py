@@ -67,7 +67,7 @@ class Engine:
         told = sorted(s for s, signal in sources.items() if signal in TOLD)
         self.respond = Respond(
             [DETECT, *told], self.config.policy, self.config.weights, self.config.digest(), self.config.tenant,
-            self.config.services,
+            self.config.services, self.config.correlation, self.config.noise,
         )  # fmt: skip
         self._arrived = dict.fromkeys(sources, -1)  # arrival of the newest message of each source
 

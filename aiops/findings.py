@@ -20,6 +20,10 @@ TERMS = ("resource", "own", "loss", "lost", "novel", "errors", "metric", "heartb
 # Terms of an edge, about the callee as the caller sees it.
 GAP, UNREACHABLE = range(2)
 EDGE_TERMS = ("gap", "unreachable")
+# Columns of ``Findings.placed``: rows of `services` and `machines`, whether the "service" is the machine itself, and instances:
+# all, those that are gone, those that deviate.
+SERVICE, MACHINE, IS_HOST, INSTANCES, GONE, DEVIATING = range(6)
+PLACED = 6
 
 
 class Note(NamedTuple):
@@ -45,6 +49,8 @@ class Findings:
     notes : dict, (service, term name) or (caller, callee, term name) -> Note
     anomalies : list of Anomaly, in canonical order
     totals : dict, signal -> items of the window
+    machines : list of (machine, zone), either may be empty;  placed : int32 array, shape (n, PLACED)
+        Instances by service and machine, in order of both.
     """
 
     tenant: str
@@ -60,6 +66,8 @@ class Findings:
     notes: dict[tuple[str, ...], Note] = field(default_factory=dict)
     anomalies: list[Anomaly] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
+    machines: list[tuple[str, str]] = field(default_factory=list)
+    placed: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, PLACED), np.int32))
 
 
 def portions(found: Findings, most: int) -> list[Findings]:
@@ -111,5 +119,20 @@ def merged(parts: list[Findings]) -> Findings:
     first = parts[0]
     return Findings(
         first.tenant, first.environment, first.time, services, terms, visits, failed, edges, edge_terms, calls,
-        dict(sorted(notes.items())), anomalies, dict(sorted(totals.items())),
+        dict(sorted(notes.items())), anomalies, dict(sorted(totals.items())), *_placed(parts, of_service),
     )  # fmt: skip
+
+
+def _placed(parts: list[Findings], of_service: dict[str, int]) -> tuple[list[tuple[str, str]], NDArray[np.int32]]:
+    """Machines of all parts, and where services run; a service's instances are known to one part alone."""
+    machines = sorted({machine for part in parts for machine in part.machines})
+    of_machine = {machine: row for row, machine in enumerate(machines)}
+    rows = []
+    for part in parts:
+        if len(part.placed):
+            some = part.placed.copy()
+            some[:, SERVICE] = np.array([of_service[name] for name in part.services], np.int32)[some[:, SERVICE]]
+            some[:, MACHINE] = np.array([of_machine[m] for m in part.machines], np.int32)[some[:, MACHINE]]
+            rows.append(some)
+    placed = np.concatenate(rows) if rows else np.empty((0, PLACED), np.int32)
+    return machines, placed[np.lexsort((placed[:, IS_HOST], placed[:, MACHINE], placed[:, SERVICE]))]

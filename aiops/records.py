@@ -35,6 +35,7 @@ AnomalyKind = Literal["metric", "log", "latency", "error", "traffic", "edge", "h
 Direction = Literal["up", "down", "none"]
 Tier = Literal["light", "full"]
 IncidentState = Literal["open", "acknowledged", "resolved", "merged"]
+CauseScope = Literal["service", "host", "zone"]
 CauseKind = Literal["resource", "network", "code", "dependency", "change", "external", "unknown"]
 EvidenceType = Literal["metric", "log", "trace", "edge", "change", "topology", "history", "alert"]
 ReasonType = Literal["topology", "time", "text", "change", "rule", "trace"]
@@ -126,6 +127,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """A hypothesis about the root cause: a state change of ``service``.
 
+    ``scope`` says what ``service`` names where it is no service: a machine (``host``) or a zone, on which the trouble of services
+    concentrates.
     ``confidence`` is the probability that it is right, by what was found where the truth is known (docs/incidents.md).
     ``verdict``: what a person, ``verdict_by``, said of it; a confirmed cause comes first with confidence 1, a rejected one last
     with confidence 0.
@@ -141,6 +144,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     caveats: tuple[str, ...] = ()
     verdict: Verdict | None = None
     verdict_by: str | None = None
+    scope: CauseScope = "service"
 
     def __post_init__(self) -> None:
         finite("cause score", self.score)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from aiops.wire.tables import SeriesInfo
+    from aiops.wire.tables import Entity, SeriesInfo
 
 SECOND = 1_000_000_000
 WINDOW = 10 * SECOND  # width of a window, ns; windows are aligned to multiples of it
@@ -60,6 +60,9 @@ class SeriesTable(Protocol):
 
     def describe(self, code: int) -> SeriesInfo:
         """Decode one series."""
+
+    def entity_of(self, code: int) -> Entity:
+        """What a series is about, and where that runs."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,8 @@ from aiops.codec import PublicRecord, Time, decode, utc
 from aiops.records import Probability, Version
 
 TopologyKind = Literal["service", "edge"]
+TopologyEntity = Literal["service", "node", "zone"]
+TopologyRelation = Literal["calls", "runs_on"]
 TopologyState = Literal["present", "gone"]
 TopologyReason = Literal["new", "rate", "errors", "seen", "gone", "back"]
 
@@ -25,6 +27,10 @@ class TopologySpan(msgspec.Struct, frozen=True, kw_only=True):
 
 class Topology(PublicRecord, frozen=True, kw_only=True):
     """A service, or an edge: the calls from one service to another.
+
+    ``entity`` says what ``service`` names where it is none: a machine (``node``) or a ``zone``.  An edge whose ``relation`` is
+    ``runs_on`` leads from a service (``caller``) to a machine that instances of it run on (``callee``), or from a machine to its
+    zone; neither has rates.
 
     ``calls_per_minute`` are the requests that a service answers, or the calls of an edge; ``error_ratio`` is the share of them
     that fail; null: not known.  They hold from ``since`` on; ``earlier`` is how it was before that, oldest first, bounded:
@@ -51,6 +57,8 @@ class Topology(PublicRecord, frozen=True, kw_only=True):
     reason: TopologyReason
     earlier: tuple[TopologySpan, ...] = ()
     earlier_truncated: bool = False
+    entity: TopologyEntity = "service"
+    relation: TopologyRelation = "calls"
 
 
 def decode_topology(data: bytes) -> Topology:

@@ -13,13 +13,16 @@ import msgspec
 from aiops.errors import UserError
 from aiops.incidents.topology import FACTOR, POINTS
 from aiops.times import rfc3339, unix_ns
-from aiops.topology import Topology, TopologySpan
+from aiops.topology import Topology, TopologyEntity, TopologyRelation, TopologySpan
 
 Place = tuple[str, str, str, str]  # tenant, environment, service or caller, callee or nothing
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service at a time; ``last_seen`` is null where it was seen after that time too."""
+    """A service at a time; ``last_seen`` is null where it was seen after that time too.
+
+    ``entity`` says what ``service`` names where it is none: a machine (``node``) or a ``zone``.
+    """
 
     tenant: str
     environment: str
@@ -28,10 +31,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     error_ratio: float | None
     first_seen: str | None
     last_seen: str | None
+    entity: TopologyEntity = "service"
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The calls from one service to another at a time."""
+    """The calls from one service to another at a time, or what it runs on."""
 
     tenant: str
     environment: str
@@ -41,6 +45,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     error_ratio: float | None
     first_seen: str | None
     last_seen: str | None
+    relation: TopologyRelation = "calls"
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,15 +155,17 @@ class History:
                     Edge(
                         tenant=tenant, environment=environment, caller=service, callee=callee,
                         calls_per_minute=span.calls_per_minute, error_ratio=span.error_ratio,
-                        first_seen=line.newest.first_seen, last_seen=last_seen,
+                        first_seen=line.newest.first_seen, last_seen=last_seen, relation=line.newest.relation,
                     )
                 )  # fmt: skip
             else:
-                nodes[place] = _node(place, span, line.newest.first_seen, last_seen)
+                nodes[place] = _node(place, span, line.newest.first_seen, last_seen, line.newest.entity)
         for edge in edges:  # a service of which there is no record, because there were too many
-            for name in (edge.caller, edge.callee):
+            below: TopologyEntity = "node" if edge.relation == "runs_on" else "service"
+            ends: list[tuple[str, TopologyEntity]] = [(edge.caller, "service"), (edge.callee, below)]
+            for name, entity in ends:
                 place = (edge.tenant, edge.environment, name, "")
-                nodes.setdefault(place, _node(place, TopologySpan(since="", state="present"), None, None))
+                nodes.setdefault(place, _node(place, TopologySpan(since="", state="present"), None, None, entity))
         return Graph(at=rfc3339(time), services=tuple(nodes[place] for place in sorted(nodes)), edges=tuple(edges))
 
     def difference(self, since: int, until: int | None = None) -> Difference:
@@ -231,8 +238,10 @@ def _edge_place(edge: Edge) -> Place:
     return edge.tenant, edge.environment, edge.caller, edge.callee
 
 
-def _node(place: Place, span: TopologySpan, first_seen: str | None, last_seen: str | None) -> Node:
+def _node(
+    place: Place, span: TopologySpan, first_seen: str | None, last_seen: str | None, entity: TopologyEntity
+) -> Node:
     return Node(
         tenant=place[0], environment=place[1], service=place[2], requests_per_minute=span.calls_per_minute,
-        error_ratio=span.error_ratio, first_seen=first_seen, last_seen=last_seen,
+        error_ratio=span.error_ratio, first_seen=first_seen, last_seen=last_seen, entity=entity,
     )  # fmt: skip

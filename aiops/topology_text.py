@@ -11,6 +11,8 @@ from aiops.codec import encode
 from aiops.topology_graph import Change, Difference, Edge, Graph, Node
 
 FORMATS = ("json", "dot", "mermaid")
+_SHAPES = {"node": ", shape=box3d", "zone": ", shape=folder"}  # of what is no service
+_RUNS_ON = "style=dashed"
 
 
 def exported(graph: Graph, form: str) -> str:
@@ -40,11 +42,13 @@ def as_dot(graph: Graph) -> str:
         for node in nodes:
             about = _rate(node.requests_per_minute, node.error_ratio)
             text = _dot(node.service) + (f"\\n{about}" if about else "")
-            lines.append(f'    {ids[node.tenant, node.environment, node.service]} [label="{text}"];')
+            shape = _SHAPES.get(node.entity, "")
+            lines.append(f'    {ids[node.tenant, node.environment, node.service]} [label="{text}"{shape}];')
         lines.append("  }")
     for edge in graph.edges:
         about = _rate(edge.calls_per_minute, edge.error_ratio)
-        label = f' [label="{about}"]' if about else ""
+        about = _RUNS_ON if edge.relation == "runs_on" else f'label="{about}"' if about else ""
+        label = f" [{about}]" if about else ""
         lines.append(f"  {_ends(edge, ids, ' -> ')}{label};")
     return "\n".join(["digraph topology {", *lines, "}"]) + "\n"
 
@@ -67,6 +71,9 @@ def as_mermaid(graph: Graph) -> str:
         lines.append("  end")
     for edge in graph.edges:
         about = _rate(edge.calls_per_minute, edge.error_ratio)
+        if edge.relation == "runs_on":
+            lines.append(f"  {_ends(edge, ids, ' -.-> ')}")
+            continue
         lines.append(f"  {_ends(edge, ids, f' -->|{chr(34)}{about}{chr(34)}| ' if about else ' --> ')}")
     return "\n".join(lines) + "\n"
 
@@ -87,7 +94,10 @@ def difference_text(found: Difference) -> str:
 def _of(thing: Node | Edge | Change) -> tuple[str, str]:
     """Its name, and where it is."""
     if isinstance(thing, Edge):
-        return f"{thing.caller} -> {thing.callee}", thing.environment
+        between = "on" if thing.relation == "runs_on" else "->"
+        return f"{thing.caller} {between} {thing.callee}", thing.environment
+    if isinstance(thing, Node) and thing.entity != "service":
+        return f"{thing.entity} {thing.service}", thing.environment
     callee = thing.callee if isinstance(thing, Change) else ""
     return thing.service + (f" -> {callee}" if callee else ""), thing.environment
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from streams import codec_kernels as kernels
 from streams.records import Refused
 
-VERSION = 2  # no release has written another: none is read
+VERSION = 3  # no release has written another: none is read
 ROWS, ITEMS, FINDINGS = b"R", b"I", b"F"
 KINDS = {ROWS: "window rows", ITEMS: "trace items", FINDINGS: "findings"}
 HEAD = 2  # bytes before the MessagePack: version, kind

@@ -49,7 +49,7 @@ class MetricBody(msgspec.Struct):
     series: memoryview
     metrics: list[Metric]
     metric: memoryview
-    entities: list[tuple[str, str, str]]
+    entities: list[tuple[str, str, str, str, str, bool]]
     entity: memoryview
     set_lengths: memoryview
     sets: memoryview
@@ -94,6 +94,10 @@ class DescribedSeries:
 
     def __len__(self) -> int:
         return len(self.metric)
+
+    def entity_of(self, code: int) -> Entity:
+        """What a series is about, and where that runs."""
+        return self.entities[int(self.entity[code])]
 
     def describe(self, code: int) -> SeriesInfo:
         """Decode one series."""

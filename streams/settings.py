@@ -21,8 +21,12 @@ from aiops.detect.rules import DetectConfig
 from aiops.detect.rules import problems as detect_problems
 from aiops.errors import UserError
 from aiops.identity import DEFAULT_KEY
+from aiops.incidents.correlation import CorrelationConfig
+from aiops.incidents.correlation import problems as correlation_problems
 from aiops.incidents.criticality import ServicesConfig
 from aiops.incidents.lifecycle import Policy
+from aiops.incidents.noise_bounds import NoiseConfig
+from aiops.incidents.noise_bounds import problems as noise_problems
 from aiops.notify.config import NotifyConfig
 from aiops.told import TOLD
 from streams import settings_clients as clients
@@ -249,6 +253,8 @@ class Settings(Section, frozen=True):
     services: ServicesConfig = ServicesConfig()
     notify: NotifyConfig = NotifyConfig()
     receiver: Receiver = Receiver()
+    correlation: CorrelationConfig = CorrelationConfig()
+    noise: NoiseConfig = NoiseConfig()
     http: Http = Http()
     logging: Logging = Logging()
 
@@ -292,7 +298,7 @@ class Settings(Section, frozen=True):
         e = self.engine
         return EngineConfig(
             tenant=self.tenant, identity_key=self.identity_key, policy=e.policy, weights=e.weights, detect=self.detect,
-            services=self.services, drain=e.drain,
+            services=self.services, correlation=self.correlation, noise=self.noise, drain=e.drain,
         )  # fmt: skip
 
     def consumer_properties(self, group: str) -> dict[str, str]:
@@ -373,6 +379,7 @@ def _problems(settings: Settings) -> list[str]:
         found.append("snapshots.replay_limit: 0s is too short")
     retention = settings.topics.retention
     found += [f"topics.retention.{n}: at least 1h" for n in Retention.__struct_fields__ if getattr(retention, n) < HOUR]
+    found += correlation_problems(settings.correlation) + noise_problems(settings.noise)
     return found + _engine_problems(settings.engine) + detect_problems(settings.detect)
 
 

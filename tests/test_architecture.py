@@ -19,7 +19,8 @@ PACKAGES = sorted({path.parent for top in ("aiops", "streams") for path in (ROOT
 BROKER_LIBRARIES = {"aiokafka", "confluent_kafka", "faust", "kafka", "mode", "streams"}
 NO_CLOCK_NO_CHANCE = {"random", "secrets", "uuid"}
 LONGEST_MODULE = 400
-PACKAGE_OF = {"google": "protobuf", "opentelemetry": "opentelemetry-proto"}  # where the import has another name
+# Where the import has another name.
+PACKAGE_OF = {"celpy": "cel-python", "google": "protobuf", "opentelemetry": "opentelemetry-proto"}
 
 # Paths of one machine; spelled in halves so that this file may be searched too.
 FORBIDDEN = ("../" + "shared", "." + "library/", "/wo" + "rk/")  # not the word alone: librdkafka has a setting of it

@@ -6,7 +6,7 @@ them stays quiet.  What a service does by itself (resources, own time) and what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,12 +17,13 @@ from aiops.findings import ERRORS, HEARTBEAT, LOG, LOST, METRIC, NOVEL, OWN, RES
 from aiops.signals import SECOND
 
 # Terms that respond adds to those of detect: the mean gap of the edges a service touches, the worst gap of the edges into
-# it, and how surely it is down: its traffic vanished and its callers reach nobody.
-NET, EDGE, DOWN = len(TERMS), len(TERMS) + 1, len(TERMS) + 2
-N_TERMS = len(TERMS) + 3
+# it, how surely it is down (its traffic vanished and its callers reach nobody), and of a machine or a zone how surely the trouble
+# of services concentrates on it.
+NET, EDGE, DOWN, PLACE = range(len(TERMS), len(TERMS) + 4)
+N_TERMS = len(TERMS) + 4
 CAP = 8.0  # of every term
 HOPS = 3  # calls over which a failure explains those above it
-TERM_NAMES = (*TERMS, "net", "edge", "down")
+TERM_NAMES = (*TERMS, "net", "edge", "down", "place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,14 @@ class Weights:
     metric: float = 0.1
     heartbeat: float = 1.2
     down: float = 1.5
+    place: float = 1.5  # of a machine on which the trouble of services concentrates
     log: float = 0.4
     change: float = 1.5
     away: float = 0.7  # discount of a caller's code evidence by what its callees explain
     through: float = 0.8  # part of what a callee's callee explains to the caller, though the callee itself may be quiet
     slow: float = 0.5  # part of what makes a service slow that explains failures of its callers: they time out
     away_down: float = 0.7  # discount of all that a caller does by itself when a callee is surely down
+    away_place: float = 0.7  # discount of what a service does by what the machine explains that it runs on
     early: float = 0.5  # bonus of the first service with evidence
     starved: float = 3.0  # resource evidence from which a network cause is one of resources
     least: float = 0.5  # score below which a service is no cause at all
@@ -67,6 +70,7 @@ def rank(
     changed: dict[int, float],
     weights: Weights,
     within: Iterable[int] | None = None,
+    runs_on: Mapping[int, Iterable[int]] | None = None,
 ) -> list[Ranked]:
     """Rank the services of an incident.
 
@@ -80,6 +84,7 @@ def rank(
     changed : dict, service -> plausibility 0..1 of a change of this service as the cause, beside those of the others
     within : iterable of int, optional
         The services to rank; all, where it is not given.
+    runs_on : dict, service -> machines and zones on which alone it is in trouble, optional
 
     Returns
     -------
@@ -107,6 +112,11 @@ def rank(
             "log": w.log * float(peak[s, LOG]),
             "metric": w.metric * float(peak[s, METRIC]),
         }
+        if peak[s, PLACE] > 0.0:
+            parts["place"] = w.place * float(peak[s, PLACE])
+        on = max((float(peak[m, PLACE]) for m in (runs_on or {}).get(s, ()) if m < len(peak) and m != s), default=0.0)
+        if on > 0.0:
+            parts = {name: part * (1.0 - w.away_place * min(1.0, on / CAP)) for name, part in parts.items()}
         score = sum(parts.values())
         if score <= w.least:
             continue
@@ -129,6 +139,7 @@ def _kind(parts: dict[str, float], resource: float, w: Weights) -> str:
     if name == "net" and (resource >= w.starved or parts["own"] / w.own >= parts["net"] / w.network / 2):
         return "resource"  # who lacks CPU answers late on every edge, and computes slowly
     kinds = {"resource": "resource", "own": "resource", "net": "network", "code": "code", "heartbeat": "resource"}
+    kinds["place"] = "resource"
     return kinds.get(name, {"down": "dependency", "log": "code"}.get(name, "unknown"))
 
 

@@ -27,6 +27,8 @@ GAIN = 1.0 / 30.0  # of the usual number, per window
 PRIOR = 3e5  # windows of good conduct that a service is credited with: a loss scores 5 or more until it becomes a habit
 LEARN = 30  # windows (5 min) of a service before its instances are missed
 MAX_INSTANCES = 200_000  # of a partition; those beyond it count as one of their service
+LATE, LATE_GRACE = 1.5, 5 * SECOND  # an instance is overdue after so many of its cadences, and this
+GONE_FOR = 600 * SECOND  # what has been silent for so long is no instance any more
 CADENCE = 60e9  # ns between reports of an instance that is new
 
 
@@ -37,6 +39,7 @@ class Heartbeat:
         self._directory = directory
         self._codes: dict[tuple[int, str], int] = {}
         self._service: list[int] = []
+        self._services: NDArray[np.int64] = np.empty(0, np.int64)  # the same as an array
         self._name: list[str] = []
         self._last: NDArray[np.int64] = np.full(64, -1)
         self._cadence: NDArray[np.float64] = np.full(64, CADENCE)
@@ -70,6 +73,7 @@ class Heartbeat:
         """Only these instances and services stay; instances whose service goes are not among them."""
         n = len(self._service)
         self._service = services.renumbered(instances.of(self._service)).tolist()
+        self._services = np.array(self._service, np.int64)
         self._name = instances.of(self._name)
         self._codes = {key: code for code, key in enumerate(zip(self._service, self._name, strict=True))}
         self._last = refitted(self._last[:n], instances, -1)
@@ -95,6 +99,40 @@ class Heartbeat:
     def end(self, instance: NDArray[np.int64], time: NDArray[np.int64]) -> None:
         """Series of these instances said that they end; the instance is gone if nothing newer comes."""
         np.maximum.at(self._ended, instance, time)
+
+    @property
+    def service(self) -> NDArray[np.int64]:
+        """Service of every instance: int64, shape (len,)."""
+        if len(self._services) != len(self._service):
+            self._services = np.array(self._service, np.int64)
+        return self._services
+
+    @property
+    def last(self) -> NDArray[np.int64]:
+        """Time of the newest point of every instance, Unix ns, -1 = none: int64, shape (len,)."""
+        return self._last[: len(self)]
+
+    def late(self, now: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which instances are there, or were of late, and which of these are overdue while their service lacks instances.
+
+        This is sooner and less sure than ``evidence``: it is for telling what several of them have in common.  What a whole
+        environment does not say is overdue as well; then it has nothing in common but that.
+
+        Returns
+        -------
+        two bool arrays, shape (len,)
+        """
+        n, service = len(self), self.service
+        silent = now - self._last[:n]
+        there = (silent <= GONE_FOR) & (self._last[:n] >= 0)
+        late = there & ((silent > LATE * self._cadence[:n] + LATE_GRACE) | (self._ended[:n] > self._last[:n]))
+        left = np.bincount(service, there & ~late, len(self._directory.services))
+        usual = np.zeros(len(left))
+        known = [(code, of) for code, of in self._usual.items() if self._windows[code][0] >= LEARN]
+        if known:
+            codes, values = zip(*known, strict=True)
+            usual[list(codes)] = values
+        return there, late & (left <= usual - LOST)[service]
 
     def evidence(self, now: int) -> list[tuple[int, float, Candidate]]:
         """(service code, score, what to tell) of services that lack instances at event time `now`."""

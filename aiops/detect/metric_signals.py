@@ -21,6 +21,7 @@ from aiops.detect.levels import Levels
 from aiops.detect.metric_kinds import golden
 from aiops.detect.metric_words import Signal, of_bank, of_entity, of_level, of_siblings
 from aiops.detect.outliers import Outliers
+from aiops.detect.placement import DEVIATES
 from aiops.detect.policy import MetricPolicy, Watched
 from aiops.detect.retention import Kept
 from aiops.detect.rules import DetectConfig
@@ -51,6 +52,7 @@ ABOUT = np.dtype(
         ("golden", np.bool_),
         ("full", np.bool_),  # a rule wants it to be
         ("light", np.bool_),
+        ("harm", np.bool_),  # more of it is trouble for the instance that says so
     ]
 )
 
@@ -69,6 +71,7 @@ def _about(info: SeriesInfo, facet: int, watched: Watched, service: int, identit
         matters,
         watched.watch == "full",
         watched.watch == "light",
+        resource or watched.kind in ("latency", "utilisation"),
     )
 
 
@@ -89,6 +92,7 @@ class MetricSignals:
         self._watched: list[Watched] = []
         self._about: NDArray[np.void] = np.empty(0, ABOUT)
         self._new: list[tuple[Any, ...]] = []  # of signals that are new
+        self._trouble: NDArray[np.int64] = np.empty(0, np.int64)
 
     def __len__(self) -> int:
         return len(self._info)
@@ -162,6 +166,10 @@ class MetricSignals:
             "compared_signals": len(self.outliers), "entities": len(self.entities),
         }  # fmt: skip
 
+    def in_trouble(self) -> NDArray[np.int64]:
+        """Latencies and utilisations that are too high, as of the last evidence: codes of signals."""
+        return self._trouble
+
     def left_out(self) -> dict[str, int]:
         """What found no room, since the process began."""
         return {
@@ -173,6 +181,7 @@ class MetricSignals:
     def evidence(self, now: int, terms: NDArray[np.float64], notes: Notes) -> list[Candidate]:
         """Fill the terms RESOURCE and METRIC of every service at event time `now` (Unix ns), and say what stands out."""
         score = self.levels.evidence(now)
+        self._trouble = np.flatnonzero(self._about["harm"] & (score >= DEVIATES))
         if not len(score):
             return []
         speaking = np.zeros(len(self), bool)

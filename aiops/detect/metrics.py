@@ -15,6 +15,7 @@ from aiops.detect.metric_rows import merge_rows
 from aiops.detect.metric_signals import MetricSignals, Notes
 from aiops.detect.metric_values import MetricValues
 from aiops.detect.missing import Missing
+from aiops.detect.placement import Placed, Places
 from aiops.detect.retention import BRIEF, Kept, Mask, Rule, nearly_full, refitted
 from aiops.detect.rules import DetectConfig
 from aiops.detect.values import FACETS, facets
@@ -41,6 +42,7 @@ class MetricDetector:
         self.signals = MetricSignals(directory, config or DetectConfig())
         self.heartbeat = Heartbeat(directory)
         self.missing = Missing()
+        self.places = Places()
         self.ignored = 0
         self._directory = directory
         self._codes = Interner()
@@ -53,6 +55,7 @@ class MetricDetector:
         self._seen: NDArray[np.int64] = np.full(64, -1)  # start of the last window with a row of it, Unix ns
         self._instance: list[int] = []  # heartbeat code of each series
         self._instances: NDArray[np.int64] | None = None  # the same as an array
+        self._of_signal: NDArray[np.int64] | None = None  # instance of each signal
 
     def __len__(self) -> int:
         return len(self._info)
@@ -77,6 +80,7 @@ class MetricDetector:
             info = part.table.describe(int(part.codes[rows.row[row]]))
             service = self._directory.service(ServiceKey(tenant, info.environment, info.service))
             self._learn(info, service, self.heartbeat.instance(service, info.instance))
+            self.places.learn(len(self) - 1, part.table.entity_of(int(part.codes[rows.row[row]])))
             for facet in facets(info.kind, info.monotonic):
                 self._watch(len(self) - 1, facet, int(rows.series[row]))
         self.signals.settle()
@@ -86,9 +90,11 @@ class MetricDetector:
         live = cells["points"] > 0
         stale = ~live & (cells["stale_time"] > 0)
         instances = self._instances_of_series()
-        self.heartbeat.beat(instances[codes[live]], cells["last_time"][live])
+        newest = cells["last_time"][live]
+        self.places.beat(codes[live], instances[codes[live]], newest, self.heartbeat.last)
+        self.heartbeat.beat(instances[codes[live]], newest)
         self.heartbeat.end(instances[codes[stale]], cells["stale_time"][stale])
-        self.missing.beat(codes[live], cells["last_time"][live])
+        self.missing.beat(codes[live], newest)
         there = np.flatnonzero(live)
         self.signals.judge(self._values.of(codes[there], rows, there, self._signal[codes[there]]))
 
@@ -124,6 +130,7 @@ class MetricDetector:
         if not self.signals.learn(self._info[series], facet, self._service[series], identity):
             return False
         self._signal[series, facet] = len(self.signals) - 1
+        self._of_signal = None
         return True
 
     def _of_signals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -136,7 +143,8 @@ class MetricDetector:
         """Fill of the tables."""
         unwatched = int(np.count_nonzero((self._signal[: len(self)] < 0).all(1)))
         return {
-            "series": len(self), "instances": len(self.heartbeat), "unwatched_series": unwatched,
+            "series": len(self), "instances": len(self.heartbeat), "machines": len(self.places),
+            "unwatched_series": unwatched,
             "metrics_of_instances": len(self.missing), **self.signals.sizes(),
         }  # fmt: skip
 
@@ -181,7 +189,8 @@ class MetricDetector:
         self._signal[there] = signals.code[self._signal[there]]
         self._values.keep(series)
         self.missing.keep(series, instances, services)
-        self._instances = None
+        self.places.keep(series, instances)
+        self._instances = self._of_signal = None
         self.signals.keep(signals, services, subjects)
 
     # ---- evidence -------------------------------------------------------------------------------------------------------
@@ -195,6 +204,14 @@ class MetricDetector:
                 found.append(candidate)
         return found + self.missing.evidence(now, self._directory.services, self.heartbeat.identity)
 
+    def placed(self, now: int) -> Placed:
+        """Instances by service and machine at event time `now` (Unix ns), after ``evidence`` of that time."""
+        if self._of_signal is None:
+            self._of_signal = self._instances_of_series()[self._of_signals()[0]]
+        deviating = np.zeros(len(self.heartbeat), bool)
+        deviating[self._of_signal[self.signals.in_trouble()]] = True
+        return self.places.counted(now, self.heartbeat, deviating)
+
     def _instances_of_series(self) -> NDArray[np.int64]:
         if self._instances is None:
             self._instances = np.array(self._instance, np.int64)
@@ -206,6 +223,7 @@ class MetricDetector:
         series, facet = self._of_signals()
         return {
             "signals": self.signals.state(), "heartbeat": self.heartbeat.state(), "missing": self.missing.state(),
+            "places": self.places.state(len(self), len(self.heartbeat)),
             "codes": self._codes.identities(), "values": self._values.state(), "info": [list(i) for i in self._info],
             "service": self._service, "ignored": self.ignored, "instance": self._instance, "seen": self._seen[: len(self)],
             "signal_series": series.astype(np.int32), "signal_facet": facet.astype(np.uint8),
@@ -224,6 +242,7 @@ class MetricDetector:
         self._values.restore(state["values"])
         self.missing.settle()
         self.missing.restore(state["missing"])
+        self.places.restore(state["places"])
         self.ignored = state["ignored"]
         identity = self._codes.identities().tolist()
         pairs = zip(state["signal_series"].tolist(), state["signal_facet"].tolist(), strict=True)

@@ -19,6 +19,7 @@ from aiops.detect.forget import TABLES, forget
 from aiops.detect.gates import REASONS
 from aiops.detect.logs import LogDetector
 from aiops.detect.metrics import MetricDetector
+from aiops.detect.placement import rows_of
 from aiops.detect.rules import DetectConfig
 from aiops.detect.traces import TraceDetector
 from aiops.findings import (
@@ -154,6 +155,7 @@ class Detect:
         self._suspect(now, terms, edge_terms)
         anomalies = self.tracker.advance(now, candidates + traced)
         notes = {key: Note(short(note.statement, LONGEST_STATEMENT), note.type) for key, note in notes.items()}
+        placed = self.metrics.placed(now)
         out = []
         for environment, (tenant, name) in sorted(enumerate(d.environments), key=lambda pair: pair[1]):
             of = [code for code, e in enumerate(d.service_environment) if e == environment]
@@ -171,6 +173,7 @@ class Detect:
             ).reshape(-1, len(EDGE_TERMS))
             calls = self.traces.calls_now
             counts = np.array([calls[edges[p]] if 0 <= edges[p] < len(calls) else 0.0 for p in pairs])
+            machines, rows = rows_of(placed, self.metrics.places.names, of)
             said: dict[tuple[str, ...], Note] = {}
             for key, note in notes.items():
                 if len(key) == 2 and d.service_environment[key[0]] == environment:
@@ -181,7 +184,7 @@ class Detect:
                 tenant, name, now, [d.services[code].service for code in of], terms[of], visits[of], failed[of],
                 pairs, table, counts,
                 dict(sorted(said.items())), [a for a in anomalies if (a.tenant, a.environment) == (tenant, name)],
-                {signal: n for (e, signal), n in sorted(totals.items()) if e == name},
+                {signal: n for (e, signal), n in sorted(totals.items()) if e == name}, machines, rows,
             )  # fmt: skip
             out.append(found)
         return out
@@ -219,7 +222,8 @@ class Detect:
         miner = {f"miner_{name}": size for name, size in self.logs.templates.sizes().items()}
         left_out = {
             "ignored_series_total": self.metrics.ignored, "ignored_log_rows_total": self.logs.ignored,
-            "ignored_visit_rows_total": self.traces.visits.ignored, "refused_anomalies_total": self.tracker.refused,
+            "ignored_visit_rows_total": self.traces.visits.ignored, "ignored_machines_total": self.metrics.places.ignored,
+            "refused_anomalies_total": self.tracker.refused,
             "evicted_templates_total": self.logs.templates.evicted, "late_rows_total": self.late,
         }  # fmt: skip
         held_back = {f"held_back_{gate}_total": self.tracker.held_back[gate] for gate in REASONS}

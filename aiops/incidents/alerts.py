@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from aiops.causes.rank import Ranked
+from aiops.incidents.alert_kin import Kinship
 from aiops.incidents.alert_names import Names
 from aiops.incidents.environment import Environment
 from aiops.incidents.external import DETECTOR, SCORES, External, Standing
@@ -22,6 +23,7 @@ WAIT = 300 * SECOND  # an alert that nobody claims waits for so long
 MOST_OPENED = 50  # open incidents of an environment that alerts opened; further critical ones wait until one closes
 REPORTED = 3.0  # score of a service as a cause because an alert named it, and nothing else speaks for it
 FLOOR = ("critical", "high")  # an incident is at least as severe as an alert of its that is so
+MOST_REMARKS = 5  # of a case, about alerts that joined by what they say
 
 Reach = dict[int, tuple[int, int, str, Case]]
 
@@ -70,7 +72,7 @@ class Alerts:
         room = MOST_OPENED - sum(case.reported >= 0 for case in open_)
         held: set[str] = set()
         floors: dict[str, str] = {}
-        self._order = sorted(self.external.of.values(), key=lambda a: (a.onset, a.anomaly.anomaly_id))
+        self._order = self.external.ordered()
         if self._order:
             self._names = Names(environment)
         for alert in self._order:
@@ -148,9 +150,11 @@ class Alerts:
         free = [a for a in self._order if not owners.owner(a.anomaly.anomaly_id)]
         recent = [a for a in free if now - a.arrived <= WAIT or _urgent(a)]
         reach = _reach(lifecycle.open, environment) if recent else {}
-        joined = 0
+        joined, kinship = 0, Kinship(lifecycle.open, environment)
         for alert in recent:
             service = self._service(alert)
+            if service is None and not alert.named:
+                joined += self._akin(alert, kinship, owners)
             if service is None or service not in reach:
                 continue
             joined += alert.firing
@@ -158,6 +162,22 @@ class Alerts:
             if distance or environment.services[service] != alert.anomaly.service:
                 owners.join(alert.anomaly.anomaly_id, incident)
         self.waiting = sum(a.firing for a in free) - joined
+
+    def _akin(self, alert: Standing, kinship: Kinship, owners: Owners) -> bool:
+        """One that names no service joins the incident that it can only mean; has it done so, and does it still fire?"""
+        kin = kinship.of(alert.anomaly)
+        if kin is None:
+            return False
+        owners.join(alert.anomaly.anomaly_id, kin.case.incident_id)
+        if owners.owner(alert.anomaly.anomaly_id) != kin.case.incident_id:
+            return False  # nobody knows it any more
+        if sum(name.startswith("kin/") for name in kin.case.remarks) < MOST_REMARKS:
+            kin.case.remarks[f"kin/{alert.anomaly.anomaly_id}"] = [kin.type, kin.statement]
+        return alert.firing
+
+    def known(self, name: str) -> int | None:
+        """Number of a service by what an alert calls it, as of this window."""
+        return self._names.known(name)
 
     def _service(self, alert: Standing) -> int | None:
         return self._names.known(alert.named) if alert.named else self._names.meant(alert.anomaly)

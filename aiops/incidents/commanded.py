@@ -286,6 +286,11 @@ class Commanded:
         source.over = now if source.over < 0 else source.over
         return {c.incident_id: f"merged into {into}", into: f"took over incident {c.incident_id}"}
 
+    def can_merge(self, source: str, into: str) -> bool:
+        """Are both incidents people's to merge: known, and neither merged nor resolved by somebody?"""
+        both = [self._known.get(name) for name in (source, into)]
+        return all(k is not None and standing(k.base, k.overlay) in ("open", "acknowledged") for k in both)
+
     def _split(self, now: int, c: Command, groups: Groups) -> dict[str, str]:
         known, names, case = self._incident(c), arguments.services(c), groups.lifecycle.case(c.incident_id)
         if case is None or case.closed >= 0:

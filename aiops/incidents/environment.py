@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET
+from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET, PLACE
 from aiops.findings import (
     ERRORS,
     GAP,
@@ -25,6 +25,9 @@ from aiops.findings import (
     Findings,
     Note,
 )
+from aiops.incidents.machines import Machines, look
+from aiops.incidents.terms import MORE_THAN_SLOW
+from aiops.incidents.ties import Tie, Ties
 from aiops.signals import SECOND
 
 F64 = NDArray[np.float64]
@@ -41,7 +44,6 @@ SERVICE_LIFE = (
     3600 * SECOND
 )  # detect names a service for a day after its last telemetry; then for so long it is known here
 FORGET_EVERY = 600 * SECOND
-_FAILING = [RESOURCE, LOSS, NOVEL, ERRORS, HEARTBEAT, LOG, DOWN]
 
 
 class Environment:
@@ -63,6 +65,7 @@ class Environment:
         self.failed: F64 = np.empty(0)
         self.evidence: F64 = np.empty((0, N_TERMS))
         self.strength: F64 = np.empty(0)
+        self.takes_part: NDArray[np.bool_] = np.empty(0, bool)
         self.neighbourhood: F64 = np.empty(0)
         self.notes: dict[tuple[int, int], Note] = {}
         self.history: deque[tuple[int, F64, dict[tuple[int, int], Note]]] = deque()
@@ -70,6 +73,10 @@ class Environment:
         self._free: list[int] = []  # numbers that wait, ascending
         self._edges: dict[tuple[int, int], int] = {}  # when last seen
         self._traced: set[int] = set()  # services that have ever sent spans
+        self.machines = Machines()
+        self.ties = Ties()
+        self.cleared: set[int] = set()  # machines that were suspect and are not any more, as of this window
+        self.unreached: set[tuple[int, int]] = set()  # calls that reach nobody, as of this window
 
     def service(self, name: str) -> int:
         """Number of a service."""
@@ -95,7 +102,7 @@ class Environment:
         """Forget services that findings have ceased to name, but not those `held`, nor those with an edge."""
         if now % FORGET_EVERY:
             return
-        held = held.union(*self._edges)
+        held = held.union(*self._edges, self.ties.held())
         for name, code in list(self.index.items()):
             if now - self._named[code] > SERVICE_LIFE and code not in held:
                 del self.index[name]
@@ -103,13 +110,15 @@ class Environment:
                 self.callees.pop(code, None)
                 self.callers.pop(code, None)
                 self._traced.discard(code)
+                self.machines.forget(code)
                 self._free.append(code)
                 self.evicted += 1
         self._free.sort()
 
     def near(self, service: int) -> set[int]:
-        """Services one call away."""
-        return self.callees.get(service, set()) | self.callers.get(service, set())
+        """Services one call away, or tied to it."""
+        near = self.callees.get(service, set()) | self.callers.get(service, set())
+        return near | tied if (tied := self.ties.near(service)) else near
 
     def around(self, service: int) -> set[int]:
         """Services at most two calls away, itself included."""
@@ -135,7 +144,7 @@ class Environment:
 
     def fails(self) -> NDArray[np.bool_]:
         """Which services have active evidence, of their own or one call away, of more than slowness: bool, by service."""
-        own = self.evidence[:, _FAILING].max(1, initial=0.0) >= ACTIVE
+        own = self.evidence[:, MORE_THAN_SLOW].max(1, initial=0.0) >= ACTIVE
         return np.array([own[s] or any(own[k] for k in self.near(s)) for s in range(len(own))], bool)
 
     def began_after(self, service: int, time: int) -> bool:
@@ -147,6 +156,7 @@ class Environment:
         codes = [self.service(name) for name in found.services]
         pairs = [(self.service(a), self.service(b)) for a, b in found.edges]
         self._named[[*codes, *(code for pair in pairs for code in pair)]] = found.time
+        suspects = self._suspects(found)
         n = len(self.services)
         evidence = np.zeros((n, N_TERMS))
         self.visits, self.failed = np.zeros(n), np.zeros(n)
@@ -159,9 +169,14 @@ class Environment:
             if len(key) == 2:
                 self.notes[self.index[key[0]], TERMS.index(key[1])] = note
         self._edge_evidence(evidence, pairs, found)
+        for machine, (score, statement) in suspects.items():
+            evidence[machine, PLACE] = score
+            self.notes[machine, PLACE] = Note(statement, "topology")
         self._traced.update(np.flatnonzero(self.visits > 0).tolist())
         self.evidence = evidence
         self.strength = self._strengths(evidence)
+        self.takes_part = self.strength >= ACTIVE
+        self.takes_part[sorted(suspects.keys() & set(codes))] = True  # a machine that is known by telemetry of its own
         self.neighbourhood = self.strength.copy()
         for s in range(n):
             self.neighbourhood[s] = self.neighbourhood_without(s, set())
@@ -170,6 +185,34 @@ class Environment:
         self.history.append((found.time, evidence, self.notes))
         while self.history[0][0] < found.time - REMEMBER:
             self.history.popleft()
+
+    def _suspects(self, found: Findings) -> dict[int, tuple[float, str]]:
+        """Machines that are suspect in a window: score and statement; what they explain is tied through them."""
+        self.ties.advance(found.time)
+        self.cleared = set()
+        if not len(found.placed):
+            return {}
+        names, there = self.machines.named(found, self.index), set(found.services)
+        for (kind, _), service in sorted(names.items()):
+            if service in there:  # it sends metrics of its own
+                self.machines.kind[self.index[service]] = kind
+        out: dict[int, tuple[float, str]] = {}
+        seen = look(found)
+        for suspect in seen.suspects:
+            machine = self.service(names[suspect.kind, suspect.name])
+            self.machines.kind[machine], self._named[machine] = suspect.kind, found.time
+            explained = {self.index[name] for name in suspect.services}
+            explained |= {self.service(names["host", name]) for name in suspect.machines}
+            tie = Tie("topology", suspect.statement, {machine, *explained}, found.time + REMEMBER, machine)
+            self.ties.tie((suspect.kind, suspect.name), tie)
+            out[machine] = suspect.score, suspect.statement
+        for key, old in self.ties.all():
+            if old.hub >= 0 and old.hub not in out:
+                of = [seen.troubled.get((key[0], self.services[s]), set()) for s in old.services - {old.hub}]
+                if 2 * sum(bool(places - {key[1]}) for places in of) > sum(map(bool, of)):
+                    self.ties.drop(key)  # most of what has trouble still has it elsewhere too
+                    self.cleared.add(old.hub)
+        return out
 
     def _topology(self, now: int, pairs: list[tuple[int, int]], calls: F64) -> None:
         for pair, n in zip(pairs, calls.tolist(), strict=True):
@@ -189,6 +232,7 @@ class Environment:
         touching: dict[int, list[float]] = {}
         reached: dict[int, list[float]] = {}
         worst: dict[tuple[int, int], float] = {}  # (service, term) -> what its note says at the worst
+        self.unreached = set()
         for k, (a, b) in enumerate(pairs):
             gap, unreachable = float(found.edge_terms[k, GAP]), float(found.edge_terms[k, UNREACHABLE])
             if not math.isnan(gap):
@@ -199,6 +243,8 @@ class Environment:
                 for service, term in ((b, EDGE), (a, NET), (b, NET)):
                     self._note(service, term, note, gap, worst)
             reached.setdefault(b, []).append(unreachable)
+            if unreachable >= ACTIVE:
+                self.unreached.add((a, b))
             if unreachable >= 2.0:
                 self._note(b, DOWN, found.notes.get((*found.edges[k], "unreachable")), unreachable, worst)
         # A delayed service lifts every edge that it touches, its neighbour only one.
@@ -238,6 +284,7 @@ class Environment:
             "named": self._named, "free": self._free,
             "visits": self.visits, "edges": [[*k, v] for k, v in self._edges.items()], "traced": sorted(self._traced),
             "history": [[t, e, [[*k, *n] for k, n in notes.items()]] for t, e, notes in self.history],
+            "machines": self.machines.kind, "ties": self.ties.state(),
         }  # fmt: skip
 
     @classmethod
@@ -249,6 +296,8 @@ class Environment:
         out.index = {name: code for code, name in enumerate(out.services) if code not in free}
         out.first, out.visits, out._named = state["first"], state["visits"], state["named"]
         out._traced = set(state["traced"])
+        out.machines.kind = state["machines"]
+        out.ties.restore(state["ties"])
         for a, b, seen in state["edges"]:
             out._edges[a, b] = seen
             out.callees.setdefault(a, set()).add(b)

@@ -6,7 +6,9 @@ is replaced.  It is an anomaly while it fires: a repeat that says nothing new is
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import heapq
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +18,7 @@ import msgspec
 
 from aiops.records import Alert, Anomaly, Window, anomaly_id, decode_anomaly, encode, rfc3339, unix_ns
 from aiops.redact import redact
-from aiops.signals import SECOND
+from aiops.signals import END_OF_TIME, SECOND
 
 DETECTOR, DETECTOR_VERSION = "external", "1"
 NOWHERE = "unknown_service"  # service of an alert that names none, as of telemetry that names none
@@ -87,6 +89,13 @@ class External:
         self.of: dict[str, Standing] = {}
         self.fresh: deque[Anomaly] = deque(maxlen=MAX_FRESH)
         self.repeats = self.unmatched = self.evicted = self.nowhere = 0
+        self._order: list[tuple[int, str, str]] = []  # (onset, anomaly id, identity), sorted
+        self._due: list[tuple[int, str]] = []  # heap: (when it may be over or forgotten, Unix ns; identity)
+        self._due_at: dict[str, int] = {}  # of each identity the entry of the heap that counts
+
+    def ordered(self) -> list[Standing]:
+        """All alerts by onset and id."""
+        return [self.of[key] for _, _, key in self._order]
 
     def take(self, arrival: int, alert: Alert) -> list[Anomaly]:
         """An alert that arrived at `arrival` (Unix ns); returns the version of the anomaly that it makes, or nothing."""
@@ -107,11 +116,15 @@ class External:
         if earlier or not (known.firing or (fires and known.lapsed)):
             known.lapsed = known.lapsed and (earlier or not ended)
             self.repeats += 1
+            self._watch(key)
             return []
         if not fires:
             known.lapsed = not ended
-            return [self._version(known, "closed", arrival)]
+            closed = self._version(known, "closed", arrival)
+            self._watch(key)
+            return [closed]
         known.ends = ends
+        self._watch(key)
         statement, again = _statement(alert), known.lapsed
         if not again and (known.severity, known.anomaly.statement) == (alert.severity, statement):
             self.repeats += 1
@@ -120,19 +133,47 @@ class External:
         if again:
             known.arrived = arrival
         said = {"statement": statement, "score": SCORES[alert.severity], "attributes": _attributes(alert)}
-        return [self._version(known, "open" if again else "update", arrival, **said)]
+        version = self._version(known, "open" if again else "update", arrival, **said)
+        self._watch(key)
+        return [version]
 
     def expire(self, now: int) -> list[Anomaly]:
         """Alerts that end by themselves at event time `now`; those that have been over for long are forgotten."""
-        out = []
-        for key in sorted(self.of):
+        out, due = [], set[str]()
+        while self._due and self._due[0][0] <= now:
+            time, key = heapq.heappop(self._due)
+            if self._due_at.get(key) == time:
+                del self._due_at[key]
+                due.add(key)
+        for key in sorted(due):
             alert = self.of[key]
             if alert.firing and (0 <= alert.ends <= now or now - alert.told > STALE):
                 out.append(self._version(alert, "closed", now))
                 alert.told, alert.lapsed = now, True
             elif not alert.firing and now - alert.told > (STALE if alert.lapsed else CLOSED):
-                del self.of[key]
+                self._forget(key)
+                continue
+            self._watch(key)
         return out
+
+    def _watch(self, key: str) -> None:
+        """Look at an alert when it may be over or forgotten; a heap entry of before counts where it comes sooner."""
+        alert = self.of[key]
+        at = alert.told + (STALE if alert.firing or alert.lapsed else CLOSED) + 1
+        at = min(at, alert.ends) if alert.firing and alert.ends >= 0 else at
+        if at < self._due_at.get(key, END_OF_TIME):
+            self._due_at[key] = at
+            heapq.heappush(self._due, (at, key))
+            if len(self._due) > 2 * len(self.of) + 1_000:  # what does not count any more is left in the heap
+                self._due = sorted((time, key) for key, time in self._due_at.items())
+
+    def _place(self, key: str) -> tuple[int, str, str]:
+        return self.of[key].onset, self.of[key].anomaly.anomaly_id, key
+
+    def _forget(self, key: str) -> None:
+        del self._order[bisect.bisect_left(self._order, self._place(key))]
+        del self.of[key]
+        self._due_at.pop(key, None)
 
     def _opened(self, key: str, alert: Alert, arrival: int, onset: int, ends: int) -> list[Anomaly]:
         service = alert.service or NOWHERE
@@ -144,7 +185,11 @@ class External:
             window=Window(start=rfc3339(onset), end=rfc3339(arrival)), score=SCORES[alert.severity], detector=DETECTOR,
             detector_version=DETECTOR_VERSION, statement=_statement(alert), attributes=_attributes(alert),
         )  # fmt: skip
+        if key in self.of:
+            self._forget(key)
         self.of[key] = Standing(anomaly, alert.severity, alert.service or "", onset, arrival, arrival, ends)
+        bisect.insort(self._order, self._place(key))
+        self._watch(key)
         self.fresh.append(anomaly)
         return [anomaly, *(self._evict(arrival) if len(self.of) > MAX_ALERTS else ())]
 
@@ -162,7 +207,7 @@ class External:
         for key in sorted(self.of, key=worth.__getitem__)[: MAX_ALERTS // 8]:
             if self.of[key].firing:  # whoever has it as a member must not wait for its end
                 out.append(self._version(self.of[key], "closed", now))
-            del self.of[key]
+            self._forget(key)
             self.evicted += 1
         return out
 
@@ -178,6 +223,10 @@ class External:
         """Take over the state of a snapshot."""
         self.of = {key: Standing(decode_anomaly(anomaly), *rest) for key, anomaly, *rest in state["of"]}
         self.fresh = deque(map(decode_anomaly, state["fresh"]), maxlen=MAX_FRESH)
+        self._order = sorted(map(self._place, self.of))
+        self._due, self._due_at = [], {}
+        for key in self.of:
+            self._watch(key)
 
 
 def identity(alert: Alert) -> str:

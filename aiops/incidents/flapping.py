@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiops.incidents.noise_bounds import NoiseConfig
 from aiops.incidents.noise_names import Identity
-from aiops.signals import SECOND
 
-ENTER = 5  # changes within SPAN
-SPAN = 3600 * SECOND
-CALM = 900 * SECOND  # without a change: BigPanda looks again after as long
+USUAL = NoiseConfig()
+ENTER, SPAN, CALM = (
+    USUAL.flapping_changes,
+    USUAL.flapping_span,
+    USUAL.flapping_calm,
+)  # what holds if nothing else is said
 MAX_IDENTITIES = 20_000  # followed in an environment; those whose last change is longest ago go first
 
 
@@ -22,7 +25,9 @@ MAX_IDENTITIES = 20_000  # followed in an environment; those whose last change i
 class _Row:
     open: int = 0  # anomalies of this identity
     turned: int = 0  # when one of them opened or closed last, Unix ns
-    changes: list[int] = field(default_factory=list)  # the last ENTER times at which the identity opened or closed
+    changes: list[int] = field(
+        default_factory=list
+    )  # the last times, as many as must be, at which the identity opened or closed
     since: int = -1  # when it began to flap, -1: it does not
     count: int = 0  # changes since its first that count
 
@@ -38,7 +43,8 @@ class Flapping:
         Identities that were no longer followed because there were too many, since the process began.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: NoiseConfig = USUAL) -> None:
+        self._bounds = bounds
         self.now: dict[Identity, int] = {}
         self.evicted = 0
         self._rows: dict[Identity, _Row] = {}  # in the order of their last turn
@@ -52,11 +58,11 @@ class Flapping:
         self._rows[identity] = row
         before, row.open = row.open, max(0, row.open + (1 if opens else -1))
         row.turned = now
-        began = False
+        enter, began = self._bounds.flapping_changes, False
         if (before == 0) != (row.open == 0):
-            row.changes = [*row.changes[1 - ENTER :], now]
+            row.changes = [*row.changes[1 - enter :], now]
             row.count += 1
-            if row.since < 0 and len(row.changes) == ENTER and now - row.changes[0] <= SPAN:
+            if row.since < 0 and len(row.changes) == enter and now - row.changes[0] <= self._bounds.flapping_span:
                 row.since = self.now[identity] = now
                 began = True
         if len(self._rows) > MAX_IDENTITIES:
@@ -67,13 +73,13 @@ class Flapping:
         return began
 
     def advance(self, now: int) -> None:
-        """Those leave the state that are calm, and those are forgotten that have not turned for `SPAN`."""
+        """Those leave the state that are calm, and those are forgotten that have not turned for the span of changes."""
         for identity in list(self.now):
             row = self._rows[identity]
-            if now - row.changes[-1] >= CALM:
+            if now - row.changes[-1] >= self._bounds.flapping_calm:
                 del self.now[identity]
                 row.since, row.changes, row.count = -1, [], 0
-        while self._rows and now - (oldest := next(iter(self._rows.items())))[1].turned > SPAN:
+        while self._rows and now - (oldest := next(iter(self._rows.items())))[1].turned > self._bounds.flapping_span:
             del self._rows[oldest[0]]
 
     def words(self, identity: Identity) -> str:

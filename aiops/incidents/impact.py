@@ -5,15 +5,15 @@ Two incidents at once never share a figure: a failed request is counted for the 
 
 from __future__ import annotations
 
-from aiops.findings import ERRORS, HEARTBEAT, LOSS, LOST, NOVEL
+from aiops.findings import HEARTBEAT
 from aiops.incidents import symptoms
 from aiops.incidents.criticality import Criticalities
 from aiops.incidents.environment import ACTIVE, STRONG, Environment
 from aiops.incidents.lifecycle import Case
+from aiops.incidents.terms import DENIED, ERRONEOUS
 
 CRITICAL, HIGH = 0.2, 0.05  # share of requests that fail at the entries above the incident
 LEVELS = ("info", "low", "medium", "high", "critical")
-_FAILS = [LOSS, LOST, NOVEL, ERRORS]  # evidence by which a caller shows that it does not get what it asks for
 
 
 def share_out(cases: list[Case], environment: Environment) -> None:
@@ -44,7 +44,9 @@ def above(services: set[int], environment: Environment) -> set[int]:
 def upstream(case: Case, environment: Environment) -> set[int]:
     """Services that may feel it: they call into its first cause, directly or not."""
     start = {case.causes[0].service} if case.causes else set(case.services)
-    return above(start, environment) - start
+    # Of a machine those on it: they may feel it, and so may who calls them.
+    on = {s for s, machines in case.runs_on.items() if start.intersection(machines)}
+    return (above(start | on, environment) | on) - start
 
 
 def felt(case: Case, others: list[Case], environment: Environment) -> list[str]:
@@ -58,7 +60,7 @@ def felt(case: Case, others: list[Case], environment: Environment) -> list[str]:
             taken |= other.services
     out = []
     for s in upstream(case, environment):
-        fails = s < len(case.peak) and float(case.peak[s, _FAILS].max()) >= ACTIVE
+        fails = s < len(case.peak) and float(case.peak[s, DENIED].max()) >= ACTIVE
         if s in case.services or (fails and s not in taken):
             out.append(environment.services[s])
     return sorted(out)
@@ -121,7 +123,7 @@ def severity(case: Case, environment: Environment, criticality: Criticalities) -
 
 def _plain(case: Case) -> tuple[str, str]:
     peaks = case.peak[sorted(case.services)]
-    failing = float(peaks[:, [LOSS, NOVEL, ERRORS]].max())
+    failing = float(peaks[:, ERRONEOUS].max())
     fails = "requests to its services fail or take another way"
     share = f"{100 * max(0.0, case.affected):.1f} % of the requests that can reach it fail"
     if failing >= STRONG and case.affected >= CRITICAL:

@@ -8,6 +8,7 @@ reached: what lasts so long is the new normal.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +16,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.causes.rank import DOWN, N_TERMS, Ranked
-from aiops.findings import HEARTBEAT, OWN, RESOURCE, Note
+from aiops.causes.rank import N_TERMS, Ranked
+from aiops.findings import HEARTBEAT, RESOURCE, Note
 from aiops.incidents.environment import ACTIVE, Environment
+from aiops.incidents.terms import OF_ONES_OWN
 from aiops.records import Anomaly
 from aiops.signals import SECOND, WINDOW
 
@@ -89,6 +91,9 @@ class Case:
     suppressed: dict[str, int] = field(default_factory=dict)  # reason -> anomalies that belong to it and are no members
     muted: list[list[str]] = field(default_factory=list)  # [by, reason]: what keeps it from being told aloud
     remarks: dict[str, list[str]] = field(default_factory=dict)  # about what -> [type of reason, statement]
+    runs_on: dict[int, list[int]] = field(default_factory=dict)  # service -> machines that explain its trouble
+    unreached: list[list[int]] = field(default_factory=list)  # pairs of services between which calls reached nobody
+    called: str = ""  # by a rule
 
     @property
     def present(self) -> set[int]:
@@ -148,7 +153,7 @@ class Lifecycle:
         strength = environment.strength
         if now <= case.opened + self.policy.settle:
             members = set(case.services)  # as of now: who joins in this window brings its neighbours in the next
-            active = np.flatnonzero(strength >= ACTIVE).tolist()
+            active = np.flatnonzero(environment.takes_part).tolist()
             out = members | case.split_off
             if case.beside:
                 out.update(*(c.services for c in self.open))
@@ -169,7 +174,7 @@ class Lifecycle:
                 case.left.add(s)
 
     def _new(self, now: int, environment: Environment) -> list[Case]:
-        p, strength, around = self.policy, environment.strength, environment.neighbourhood
+        p, _strength, around = self.policy, environment.strength, environment.neighbourhood
         for s in range(len(around)):
             if around[s] >= p.open:
                 self._since.setdefault(s, now)
@@ -204,7 +209,7 @@ class Lifecycle:
                 continue
             since = self._since[s] if s in self._since else self._sums[s][0]
             onset = int(min(since, environment.first[s]))
-            group = {k for k in near if strength[k] >= ACTIVE} | {s}
+            group = {k for k in near if environment.takes_part[k]} | {s}
             if apart:
                 group.difference_update(*(c.services for c in others))
             case = Case("", now, onset, group, environment.evidence.copy(), environment.first.copy())
@@ -250,7 +255,7 @@ class Lifecycle:
         It is short of a resource, slow by itself, down or lost instances; that began later than the incident's first
         cause; and no calls lead from one to the other.
         """
-        own = environment.evidence[service, [RESOURCE, OWN, HEARTBEAT, DOWN]].max()
+        own = environment.evidence[service, OF_ONES_OWN].max()
         if own < ACTIVE or not case.causes or case.causes[0].score < self.policy.cause:
             return False
         cause = case.causes[0].service
@@ -259,14 +264,20 @@ class Lifecycle:
             and environment.first[service] >= case.first[cause] + self.policy.apart
             and not environment.calls_lead(service, cause)
             and not environment.calls_lead(cause, service)
+            and not environment.ties.tied(service, cause)
         )
 
-    def same_cause(self, case: Case) -> bool:
-        """Is this only another symptom of an open case: the same first cause, beside which its own part is small?"""
+    def same_cause(self, case: Case, machines: Container[int] = ()) -> bool:
+        """Is this only another symptom of an open case: the same first cause, beside which its own part is small?
+
+        Or is that cause one of the `machines`, which explains the trouble of the service that would open it?
+        """
         first = case.causes[0]
         own = max((c.score for c in case.causes if c.service == case.seed), default=0.0)
         same = any(c is not case and c.causes and c.causes[0].service == first.service for c in self.open)
-        return same and own < self.policy.symptom * first.score
+        on = {machine for s in (case.seed, first.service) for machine in case.runs_on.get(s, ()) if machine in machines}
+        explained = any(c is not case and c.causes and c.causes[0].service in on for c in self.open)
+        return explained or (same and own < self.policy.symptom * first.score)
 
     def case(self, incident: str) -> Case | None:
         """The case of an incident, the open one or that of its last episode; None where it was over long ago."""

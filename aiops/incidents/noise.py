@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from aiops.detect.anomalies import QUIET
 from aiops.incidents.environment import Environment
-from aiops.incidents.flapping import Flapping
+from aiops.incidents.flapping import USUAL, Flapping
 from aiops.incidents.lifecycle import Case
 from aiops.incidents.members import Ledger
+from aiops.incidents.noise_bounds import NoiseConfig
 from aiops.incidents.noise_figures import REASONS, Figures
 from aiops.incidents.noise_names import identity_of, urgent
 from aiops.incidents.pause import LONGEST, Durations
@@ -42,12 +43,12 @@ class Hold(NamedTuple):
 class Noise:
     """Noise reduction of one environment."""
 
-    def __init__(self, tenant: str, environment: str) -> None:
+    def __init__(self, tenant: str, environment: str, bounds: NoiseConfig = USUAL) -> None:
         self.place = tenant, environment
         self.ledger = Ledger()
-        self.flapping = Flapping()
+        self.flapping = Flapping(bounds)
         self.durations = Durations()
-        self.storm = Storm()
+        self.storm = Storm(bounds)
         self.figures = Figures()
         self._held: dict[str, Hold] = {}  # service -> why its evidence opens no incident yet
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,20 @@ from aiops.incidents.alerts import Alerts, raise_severity, with_reported
 from aiops.incidents.commanded import Commanded
 from aiops.incidents.criticality import Criticalities
 from aiops.incidents.environment import Environment
+from aiops.incidents.explain import explain, remark
+from aiops.incidents.flapping import USUAL
 from aiops.incidents.gaps import Gaps
 from aiops.incidents.learning import Learning
 from aiops.incidents.lifecycle import Case, Lifecycle, Policy
 from aiops.incidents.members import MAX_MEMBERS
 from aiops.incidents.noise import Noise
+from aiops.incidents.noise_bounds import NoiseConfig
 from aiops.incidents.regroup import Groups
 from aiops.incidents.report import incident
+from aiops.incidents.rule_ties import Compiled, RuleTies
 from aiops.incidents.similar import Memory, past_of
 from aiops.incidents.topology import TopologyTracker
+from aiops.incidents.unite import unite
 from aiops.noise_report import NoiseReport
 from aiops.records import (
     Alert,
@@ -75,20 +81,23 @@ class Rules:
     weights: Weights
     criticality: Criticalities
     about: tuple[str, str]
+    correlation: Compiled
+    noise: NoiseConfig
 
 
 class Place:
     """One environment; its state is saved and restored whole."""
 
-    def __init__(self, tenant: str, name: str, policy: Policy) -> None:
+    def __init__(self, tenant: str, name: str, policy: Policy, noise: NoiseConfig = USUAL) -> None:
         self.environment = Environment(tenant, name)
         self.lifecycle = Lifecycle(policy)
         self.gaps = Gaps(tenant, name)
         self.topology = TopologyTracker(tenant, name)
         self.memory = Memory()
         self.changes: list[tuple[int, Change]] = []  # when it took effect (Unix ns), and what
-        self.noise = Noise(tenant, name)
+        self.noise = Noise(tenant, name, noise)
         self.alerts = Alerts(tenant, name)
+        self.rule_ties = RuleTies()
         self.commanded = Commanded()
         self.learning = Learning()
 
@@ -101,16 +110,18 @@ class Place:
         elif isinstance(told, Alert):
             out.anomalies.extend(self.alerts.external.take(arrival, told))
         else:
-            groups = Groups(
-                self.environment, self.lifecycle, self.noise, partial(self._rank, weights=rules.weights),
-                partial(self._regrouped, about=rules.about), MAX_MEMBERS,
-            )  # fmt: skip
-            incidents, notices = self.commanded.obey(arrival, told, groups)
+            incidents, notices = self.commanded.obey(arrival, told, self._groups(rules))
             for said in incidents:
                 if said.resolution:
                     self.memory.resolved(said.incident_id, said.resolution)
             out.incidents.extend(incidents)
             out.notices.extend(notices)
+
+    def _groups(self, rules: Rules) -> Groups:
+        return Groups(
+            self.environment, self.lifecycle, self.noise, partial(self._rank, weights=rules.weights),
+            partial(self._regrouped, about=rules.about), MAX_MEMBERS,
+        )  # fmt: skip
 
     def step(self, found: Findings, rules: Rules, out: Output) -> None:
         """A window of the environment is due."""
@@ -123,11 +134,15 @@ class Place:
         out.forgotten.extend(forgotten)
         anomalies, cases = [*found.anomalies, *self.alerts.fresh()], (*self.lifecycle.open, *self.lifecycle.closed)
         out.notices.extend(self.noise.take(now, anomalies, sum(found.totals.values()), cases))
+        new = (a for a in anomalies if a.version == 1)
+        out.notices.extend(self.rule_ties.take(now, new, rules.correlation, environment, self._known))
         closed, going, opened = self.lifecycle.advance(now, environment)
         for case in list(opened):
             self._rank(case, rules.weights)
             unexplained = (
-                not case.causes or case.causes[0].score < rules.policy.cause or self.lifecycle.same_cause(case)
+                not case.causes
+                or case.causes[0].score < rules.policy.cause
+                or self.lifecycle.same_cause(case, environment.machines.kind)
             )
             if unexplained or self.noise.holds_back(now, case, environment):
                 self.lifecycle.withdraw(case)
@@ -140,10 +155,12 @@ class Place:
             opened.append(case)
         out.notices.extend(self.alerts.crowded(now, environment))
         self.alerts.claim(now, self.lifecycle, environment, self.noise)
+        self.rule_ties.claim(self.lifecycle.open, environment, self.noise)
         impact.share_out(self.lifecycle.open, environment)
         ended = []
         for case in sorted(closed + going + opened, key=lambda c: (c.opened, c.incident_id)):
             self.noise.members(now, case, environment)
+            remark(case, environment)
             if not case.settled:
                 self._rank(case, rules.weights)
             impact.assess(case, self.lifecycle.open, environment, rules.criticality)
@@ -160,6 +177,10 @@ class Place:
                     ended.append(past_of(case, record, environment, self._relevant(case)))
         for past in ended:
             self.memory.remember(past)
+        if len(self.environment.ties):
+            united, refused = unite(now, self.commanded, self._groups(rules))
+            out.incidents.extend(united)
+            out.notices.extend(refused)
         out.incidents.extend(self.commanded.forget(now, self.lifecycle))
         self.noise.end(now, closed)
         if (report := self.noise.report(now)) is not None:
@@ -167,6 +188,11 @@ class Place:
         known = environment.index
         out.status.append(self.learning.advance(found, known, self.gaps.silent, len(self.lifecycle.open)))
         self._forget(now)
+
+    def _known(self, name: str) -> int | None:
+        """Number of the service that a record names; alerts may leave out its namespace."""
+        code = self.environment.index.get(name)
+        return self.alerts.known(name) if code is None else code
 
     def _record(self, case: Case, now: int, about: tuple[str, str]) -> Incident:
         case.said_at = now
@@ -183,6 +209,7 @@ class Place:
         within = {k for s in case.services for k in self.environment.around(s)}
         for other in self.lifecycle.open:
             within -= other.services - case.services
+        within |= {m for s in case.services for m in case.runs_on.get(s, ())}
         first = case.first.copy()
         first[[s for s in range(len(first)) if s not in within]] = np.inf
         names = self.environment.services
@@ -190,7 +217,9 @@ class Place:
         said = (note.statement for (s, _), note in case.notes.items() if s in case.services)
         plausible = of_services(self._relevant(case), began, said)
         changed = {self.environment.index[name]: value for name, value in plausible.items()}
-        case.causes = with_reported(case, rank(case.peak, first, self.environment.callees, changed, weights, within))
+        explain(case, within, self.environment)
+        ranked = rank(case.peak, first, self.environment.callees, changed, weights, within, case.runs_on)
+        case.causes = with_reported(case, ranked)
 
     def _relevant(self, case: Case) -> list[Change]:
         return [change for at, change in self.changes if -CHANGE_AFTER <= case.onset - at <= CHANGE_BEFORE]
@@ -237,7 +266,18 @@ class Place:
     def _forget(self, now: int) -> None:
         cases = (*self.lifecycle.open, *self.lifecycle.closed)
         self.environment.forget(
-            now, {s for c in cases for s in (*c.services, *c.split_off, *(cause.service for cause in c.causes))}
+            now,
+            {
+                s
+                for c in cases
+                for s in (
+                    *c.services,
+                    *c.split_off,
+                    *(x.service for x in c.causes),
+                    *c.runs_on,
+                    *chain(*c.runs_on.values()),
+                )
+            },
         )
 
     def state(self) -> dict[str, Any]:
@@ -247,14 +287,14 @@ class Place:
             "changes": [encode(change) for _, change in self.changes], "noise": self.noise.state(),
             "topology": self.topology.state(), "memory": self.memory.state(),
             "alerts": self.alerts.state(), "commanded": self.commanded.state(),
-            "learning": self.learning.state(),
+            "learning": self.learning.state(), "rules": self.rule_ties.state(),
         }  # fmt: skip
 
     @classmethod
-    def of(cls, value: dict[str, Any], policy: Policy) -> Place:
+    def of(cls, value: dict[str, Any], policy: Policy, noise: NoiseConfig = USUAL) -> Place:
         """The place of a snapshot."""
         environment = Environment.of(value["environment"])
-        out = cls(environment.tenant, environment.name, policy)
+        out = cls(environment.tenant, environment.name, policy, noise)
         out.environment = environment
         out.lifecycle.restore(value["lifecycle"])
         out.gaps.restore(value["gaps"])
@@ -263,6 +303,7 @@ class Place:
         out.alerts.restore(value["alerts"])
         out.commanded.restore(value["commanded"])
         out.learning.restore(value.get("learning"))
+        out.rule_ties.restore(value["rules"])
         out.topology.restore(value["topology"])
         out.memory.restore(value["memory"])
         out.noise.restore(value["noise"], [case.incident_id for case in out.lifecycle.open])

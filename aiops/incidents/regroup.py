@@ -77,6 +77,7 @@ class Groups:
             case.first.copy(), dict(case.notes), members=members, seed=min(services), episodes=[[now, None]],
             quiet={s: since for s, since in case.quiet.items() if s in services}, left=case.left & services,
             affected=case.affected, split_off=case.split_off | (case.services - services),
+            runs_on=dict(case.runs_on), unreached=list(case.unreached),
         )  # fmt: skip
         case.members = {key: m for key, m in case.members.items() if key not in members}
         case.services -= services
@@ -113,6 +114,10 @@ def _take(target: Case, given: Case, most: int) -> None:
             target.more_members += 1
     target.more_members += given.more_members
     target.onset = min(target.onset, given.onset)
+    for service, machines in given.runs_on.items():
+        target.runs_on[service] = sorted({*target.runs_on.get(service, ()), *machines})
+    target.unreached += [pair for pair in given.unreached if pair not in target.unreached]
+    target.called = target.called or given.called
     for reason, n in given.suppressed.items():
         target.suppressed[reason] = target.suppressed.get(reason, 0) + n
     target.affected = max(target.affected, given.affected)

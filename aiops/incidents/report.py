@@ -8,9 +8,11 @@ from typing import cast
 import msgspec
 
 from aiops.causes.confidence import NO_TERM, UNSURE, probabilities
-from aiops.causes.rank import DOWN, EDGE, NET, TERM_NAMES, Ranked
+from aiops.causes.rank import DOWN, EDGE, NET, PLACE, TERM_NAMES, Ranked
+from aiops.causes.scatter import MANY, shared
 from aiops.findings import ERRORS, HEARTBEAT, LOG, LOSS, LOST, METRIC, NOVEL, OWN, RESOURCE
 from aiops.incidents.environment import Environment
+from aiops.incidents.explain import pairs_apart
 from aiops.incidents.impact import upstream
 from aiops.incidents.lifecycle import Case
 from aiops.records import (
@@ -44,13 +46,14 @@ LONGEST_STATEMENT = 500  # characters of what a change says as evidence
 # Which terms of detect stand behind each part of a cause's score.
 _BEHIND = {
     "resource": (RESOURCE,), "own": (OWN,), "net": (NET, EDGE), "code": (LOST, LOSS, NOVEL, ERRORS),
-    "heartbeat": (HEARTBEAT,), "down": (DOWN,), "log": (LOG,), "metric": (METRIC,),
+    "heartbeat": (HEARTBEAT,), "down": (DOWN,), "log": (LOG,), "metric": (METRIC,), "place": (PLACE,),
 }  # fmt: skip
 _KINDS = {
     "resource": "is short of a resource, slow by itself, or lost instances", "network": "is slow to reach over the network",
     "code": "behaves differently in its own code", "dependency": "is down: its callers do not reach it",
     "change": "changed shortly before", "external": "was reported from outside", "unknown": "has unusual metrics",
 }  # fmt: skip
+_MACHINES = {"host": "is the machine that this has in common", "zone": "is the zone that this has in common"}
 
 
 def incident(case: Case, environment: Environment, changes: list[Change], now: int, about: tuple[str, str]) -> Incident:
@@ -61,7 +64,7 @@ def incident(case: Case, environment: Environment, changes: list[Change], now: i
     members = sorted(case.members.values(), key=lambda a: (-a.score, a.anomaly_id))
     symptom = _first_symptom(case, environment)
     affected = sorted(names[s] for s in upstream(case, environment))
-    title = _title(environment, case.services, causes, unsure)
+    title = _title(environment, case, causes, unsure)
     resolved = case.closed if case.closed >= 0 else None
     return Incident(
         incident_id=case.incident_id,
@@ -122,20 +125,32 @@ def _causes(case: Case, environment: Environment, changes: list[Change]) -> tupl
     told = case.causes[:CAUSES]
     evidence = [_evidence(case, environment, ranked, changes) for ranked in told]
     terms = [one.ref for of in evidence[:1] for one in of if one.type not in NO_TERM and one.ref is not None]
-    likely = probabilities([ranked.score for ranked in told], terms)
+    pairs = pairs_apart(case)
+    likely = [shared(p, pairs) for p in probabilities([ranked.score for ranked in told], terms)]
     return tuple(
-        _cause(environment, place, ranked, of, probability)
+        _cause(environment, place, ranked, of, probability, pairs)
         for place, (ranked, of, probability) in enumerate(zip(told, evidence, likely, strict=True))
     )
 
 
 def _cause(
-    environment: Environment, place: int, ranked: Ranked, evidence: tuple[Evidence, ...], probability: float
+    environment: Environment,
+    place: int,
+    ranked: Ranked,
+    evidence: tuple[Evidence, ...],
+    probability: float,
+    pairs: int,
 ) -> Cause:
     service = environment.services[ranked.service]
+    scope = environment.machines.kind.get(ranked.service, "service")
+    what = _MACHINES[scope] if "place" in ranked.parts and scope in _MACHINES else _KINDS[ranked.kind]
     caveats = []
     if environment.visits.sum() == 0:
         caveats.append("no traces: callers and callees cannot be told apart by what they did")
+    if place == 0 and pairs >= MANY:
+        caveats.append(
+            f"calls of {pairs} services to as many others reach nobody, which no single one explains: the network is as likely"
+        )
     if ranked.kind == "external":
         caveats.append("reported from outside; nothing in the telemetry speaks for it")
     if place == 0 and ranked.kind == "change":
@@ -146,9 +161,10 @@ def _cause(
         kind=ranked.kind,  # type: ignore[arg-type]
         score=round(ranked.score, 3),
         confidence=round(probability, 3),
-        summary=f"{service} {_KINDS[ranked.kind]}" + (f": {evidence[0].statement}" if evidence else ""),
+        summary=f"{service} {what}" + (f": {evidence[0].statement}" if evidence else ""),
         evidence=evidence,
         caveats=tuple(caveats),
+        scope=scope,  # type: ignore[arg-type]
     )
 
 
@@ -197,10 +213,10 @@ def _reported(case: Case, service: str, weight: float) -> list[Evidence]:
     ]
 
 
-def _title(environment: Environment, services: set[int], causes: tuple[Cause, ...], unsure: bool) -> str:
-    if not causes:
-        return ", ".join(sorted(environment.services[s] for s in services)[:3])
-    return title_of(causes, unsure)
+def _title(environment: Environment, case: Case, causes: tuple[Cause, ...], unsure: bool) -> str:
+    names = ", ".join(sorted(environment.services[s] for s in case.services)[:3])
+    title = title_of(causes, unsure) if causes else names
+    return cut(f"{case.called}: {title}") if case.called else title
 
 
 def unsure_of(causes: tuple[Cause, ...]) -> bool:
@@ -214,6 +230,11 @@ def title_of(causes: tuple[Cause, ...], unsure: bool) -> str:
     said = first.evidence[0].statement if first.evidence else _KINDS[first.kind]
     prefix = "no confident cause; most suspect " if unsure else ""
     title = f"{prefix}{first.service}: {said}"
+    return cut(title)
+
+
+def cut(title: str) -> str:
+    """A title is no longer than people read."""
     return title if len(title) <= 240 else title[:237] + "..."
 
 

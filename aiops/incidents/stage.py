@@ -11,11 +11,14 @@ from aiops.causes.rank import Weights
 from aiops.findings import Findings, merged
 from aiops.incidents.alerts import Alerts
 from aiops.incidents.commanded import Commanded
+from aiops.incidents.correlation import CorrelationConfig
 from aiops.incidents.criticality import Criticalities, ServicesConfig
 from aiops.incidents.hearing import Hearing
 from aiops.incidents.lifecycle import Policy
 from aiops.incidents.noise import Noise
+from aiops.incidents.noise_bounds import NoiseConfig
 from aiops.incidents.place import Output, Place, Rules
+from aiops.incidents.rule_ties import COUNTED, Compiled
 from aiops.records import Told, rfc3339
 from aiops.signals import LATENESS, WINDOW, Clocks, due
 
@@ -47,11 +50,16 @@ class Respond:
         config_hash: str = "",
         tenant: str = "default",
         services: ServicesConfig | None = None,
+        correlation: CorrelationConfig | None = None,
+        noise: NoiseConfig | None = None,
     ) -> None:
         self.clocks = Clocks(sources)
         self.tenant = tenant  # of what is told, which does not name one
         about = (__version__, config_hash)
-        self.rules = Rules(policy or Policy(), weights or Weights(), Criticalities(services), about)
+        self.rules = Rules(
+            policy or Policy(), weights or Weights(), Criticalities(services), about,
+            Compiled.of(correlation or CorrelationConfig()), noise or NoiseConfig(),
+        )  # fmt: skip
         self.late = 0  # findings of a source that was let go, or repeats
         self._done = -1
         self._findings: dict[int, dict[tuple[str, str, str], Findings]] = {}  # time -> (source, tenant, environment) ->
@@ -117,6 +125,10 @@ class Respond:
             "waiting_windows": len(self._findings), "waiting_told": len(self._hearing), "unheard_total": self.unheard,
             "remembered_incidents": sum(len(s.memory) for s in states),
             "remembered_evicted_total": sum(s.memory.evicted for s in states),
+            "ties": sum(len(s.environment.ties) for s in states),
+            "evicted_ties_total": sum(s.environment.ties.evicted for s in states),
+            "rule_groups": sum(len(s.rule_ties) for s in states),
+            **{f"rule_{n}_total": sum(s.rule_ties.counted[n] for s in states) for n in COUNTED},
             "topology_rows": sum(len(s.topology) for s in states),
             "topology_evicted_total": sum(s.topology.evicted for s in states),
             "topology_refused_total": sum(s.topology.refused for s in states),
@@ -141,7 +153,7 @@ class Respond:
     def _place(self, tenant: str, environment: str) -> Place:
         key = (tenant, environment)
         if key not in self._of:
-            self._of[key] = Place(tenant, environment, self.rules.policy)
+            self._of[key] = Place(tenant, environment, self.rules.policy, self.rules.noise)
         return self._of[key]
 
     def snapshot(self) -> bytes:
@@ -163,5 +175,5 @@ class Respond:
         self._findings, self._of = {}, {}
         self._done = read["done"]
         for value in read["states"]:
-            restored = Place.of(value, self.rules.policy)
+            restored = Place.of(value, self.rules.policy, self.rules.noise)
             self._of[restored.environment.tenant, restored.environment.name] = restored

@@ -11,15 +11,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from aiops.incidents.noise_bounds import NoiseConfig
 from aiops.incidents.noise_names import family, urgent
 from aiops.records import Anomaly, rfc3339, unix_ns
 from aiops.signals import SECOND
 
-ENTER = 200  # anomalies that open within a minute; docs/noise.md says what ordinary faults came to
-LEAVE = 50
-CALM = 120 * SECOND  # below LEAVE for so long
+USUAL = NoiseConfig()
+# What holds if nothing else is said; docs/noise.md says what ordinary faults came to.
+ENTER, LEAVE, CALM, FIRST = USUAL.storm_enter, USUAL.storm_leave, USUAL.storm_calm, USUAL.storm_first
 MINUTE = 60 * SECOND
-FIRST = 3  # of a storyline, that stay anomalies
 MAX_STORIES = 2_000  # of an environment; the rest shares one more
 LIFE = 300 * SECOND  # a storyline that says nothing for so long is over, unless the storm lasts
 
@@ -68,7 +68,8 @@ class Storm:
         Storms since the process began.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: NoiseConfig = USUAL) -> None:
+        self._bounds = bounds
         self.since = -1
         self.storms = 0
         self.stories: dict[Key, Story] = {}
@@ -88,20 +89,20 @@ class Storm:
         while self._opened[0][0] <= now - MINUTE:
             self._opened.popleft()
         if self.since < 0:
-            if self.rate < ENTER:
+            if self.rate < self._bounds.storm_enter:
                 self._forget(now)
                 return None
             self.since, self._calm, self._told = now, -1, 0
             self.storms += 1
             return (
                 f"{self.rate} anomalies opened within a minute: what is critical or high stays as it is, "
-                f"of the rest the first {FIRST} of each storyline; the others are counted"
+                f"of the rest the first {self._bounds.storm_first} of each storyline; the others are counted"
             )
-        if self.rate >= LEAVE:
+        if self.rate >= self._bounds.storm_leave:
             self._calm = -1
         elif self._calm < 0:
             self._calm = now
-        elif now - self._calm >= CALM:
+        elif now - self._calm >= self._bounds.storm_calm:
             begun, self.since = self.since, -1
             grown = [(story.told, key) for key, story in self.stories.items() if story.told and story.last >= begun]
             said = [f"{n} of {key[0]} ({key[2]})" for n, key in sorted(grown, key=lambda g: (-g[0], g[1]))[:3]]
@@ -119,7 +120,7 @@ class Storm:
         if self.since < 0 or urgent(anomaly):
             return True
         story = self.stories.get(self.of(anomaly))
-        return story is None or story.kept < FIRST
+        return story is None or story.kept < self._bounds.storm_first
 
     def keep(self, now: int, anomaly: Anomaly) -> None:
         """It stays one; in a storm that counts."""

@@ -6,13 +6,11 @@ says so, until a symptom is seen.
 
 from __future__ import annotations
 
-from aiops.causes.rank import DOWN, EDGE, NET
-from aiops.findings import ERRORS, HEARTBEAT, LOSS, LOST, NOVEL, OWN, RESOURCE, TRAFFIC
+from aiops.findings import RESOURCE
 from aiops.incidents.environment import ACTIVE, STRONG, Environment
 from aiops.incidents.lifecycle import Case
+from aiops.incidents.terms import GRAVE, SYMPTOMS
 
-GRAVE = [LOSS, NOVEL, ERRORS, HEARTBEAT, DOWN]  # what fails or is gone
-SYMPTOMS = [OWN, LOSS, LOST, NOVEL, ERRORS, HEARTBEAT, TRAFFIC, NET, EDGE, DOWN]
 NO_SYMPTOM = "no symptom seen: neither these services nor their callers show failing, slow or lost requests"
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from aiops.findings import Findings
 from aiops.ids import topology_id
+from aiops.incidents.machines import running
 from aiops.records import rfc3339
 from aiops.signals import SECOND, WINDOW
 from aiops.topology import Topology, TopologySpan
 
 EVERY = 300 * SECOND
+PLACED_EVERY = 60 * SECOND  # machines change slowly, and there may be many instances
 LEAST = 6  # windows with traces in an interval, below which it is judged together with the next
 FACTOR = 2.0  # by which a rate must change
 SIGMAS = 4.0  # and by so many standard deviations of a count: few calls swing by chance
@@ -45,6 +47,7 @@ class _Row:
     told: int = -1  # number of the interval in which it was told last, -1: never
     told_last: int = -1  # its last time seen as it was told
     truncated: bool = False
+    about: str = ""  # node, zone or runs_on; empty: a service, or calls
     earlier: list[list[Any]] = field(default_factory=list)  # [since, gone, rate, errors], oldest first
 
 
@@ -99,6 +102,15 @@ class TopologyTracker:
                 for service in (caller, callee):
                     if (of := self._seen((service, ""), found.time, False)) is not None:
                         of.last = found.time
+        if found.time % PLACED_EVERY == 0:
+            self._place(found)
+
+    def _place(self, found: Findings) -> None:
+        """Machines and zones, and what runs where."""
+        for key, about in running(found):
+            row = self._seen(key, found.time, False)
+            if row is not None and not row.traced:
+                row.about, row.last = about, found.time
 
     def _seen(self, key: Key, now: int, in_traces: bool) -> _Row | None:
         row = self._rows.get(key)
@@ -207,6 +219,8 @@ class TopologyTracker:
                 for since, gone, rate, errors in row.earlier
             ),
             earlier_truncated=row.truncated,
+            entity=row.about if row.about in ("node", "zone") else "service",  # type: ignore[arg-type]
+            relation="runs_on" if row.about == "runs_on" else "calls",
         )
 
     # ---- state ------------------------------------------------------------------------------------------------------------

@@ -73,6 +73,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start", default=rfc3339(START_UNIX * 10**9), metavar="TIME", help="RFC 3339 (default: %(default)s)"
     )
+    parser.add_argument(
+        "--alerts", action="store_true", help="also what an Alertmanager with ordinary rules would send"
+    )
     parser.add_argument("--no-wrong-clock", action="store_true", help="let the clocks of all hosts be right")
 
 
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"aiops simulate: {error}\n")
         return 2
     amounts = f"{written.spans} spans, {written.logs} logs, {written.points} metric points, {written.changes} changes"
+    amounts += f", {written.alerts} messages of alerts" if simulation.alerts else ""
     truth = simulation.truth()
     lines = [f"{args.out}: {amounts}, {len(simulation.faults)} faults"]
     for fault in truth["faults"]:
@@ -105,9 +109,8 @@ def _simulation(args: argparse.Namespace) -> Simulation:
         chosen = {f"--{name}" for name in _DECIDED if getattr(args, name) is not None}
         if chosen:
             raise ValueError(f"--scenario {args.scenario} decides what {', '.join(sorted(chosen))} would: leave it out")
-        return simulate_scenario(
-            args.scenario, args.seed, rate=3.0 if args.rate is None else args.rate, start_unix=start
-        )
+        rate = 3.0 if args.rate is None else args.rate
+        return simulate_scenario(args.scenario, args.seed, rate=rate, start_unix=start, alerts=args.alerts)
     return Simulation(
         args.seed,
         HOURS if args.hours is None else args.hours,
@@ -118,6 +121,7 @@ def _simulation(args: argparse.Namespace) -> Simulation:
         mesh=args.mesh or MESH,
         disturbances=_kinds("--disturbances", args.disturbances or DISTURBED, ("all",), DISTURBANCES),
         company=args.company or 0.0,
+        alerts=args.alerts,
     )
 
 

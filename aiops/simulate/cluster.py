@@ -19,6 +19,7 @@ from aiops.simulate.pods import STEP, TARGET_UTILISATION, WARM_UP_S, Node, Pod
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _NODE_MEMORY_MB = 16384
+ZONES = ("zone-a", "zone-b")
 
 
 def pod_name(seed: int, service: str, version: str, replica: int, life: int) -> str:
@@ -47,6 +48,8 @@ class Cluster:
         Value of ``deployment.environment.name``.
     wrong_clock_ns
         Offset of one host's clock; 0: all clocks are right.
+    zones
+        Whether every other host is in another zone, and says so.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Cluster:
         start_ns: int,
         environment: str,
         wrong_clock_ns: int,
+        zones: bool = False,
     ) -> None:
         self._seed = seed
         self._rng = rng
@@ -73,6 +77,8 @@ class Cluster:
             Node(f"node-{at + 1}", float(rng.uniform(0.0, STEP)), wrong_clock_ns if at == wrong else 0)
             for at in range(mesh.nodes)
         ]
+        for at, node in enumerate(self.nodes if zones else []):
+            node.zone = ZONES[at % len(ZONES)]
         self.node_cores: dict[str, float] = {}
         self._rich = mesh.rich
         self._pools = {
@@ -144,6 +150,8 @@ class Cluster:
             "k8s.node.name": node.name,
             "deployment.environment.name": self._environment,
         }
+        if node.zone:
+            about["cloud.availability_zone"] = node.zone
         pod = Pod(
             service,
             name,

@@ -1,8 +1,8 @@
 """Writes a simulation as a folder of files, in the form of a recorded day; the same simulation gives the same bytes.
 
 ``metrics.jsonl.gz``, ``traces.jsonl.gz`` and ``logs.jsonl.gz`` hold one OTLP/JSON export request a line in order of
-arrival, ``changes.jsonl`` one change a line; ``truth.json`` and ``context.json`` say what was injected and who calls
-whom.
+arrival, ``changes.jsonl`` one change a line, ``alerts.jsonl``, where it is asked for, one message about an alert; ``truth.json``
+and ``context.json`` say what was injected and who calls whom.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ _LEVEL = 4  # a third of the time of level 6 for a tenth more bytes
 
 @dataclass(slots=True)
 class Written:
-    """How much was written: spans, log records, metric points and changes."""
+    """How much was written: spans, log records, metric points, changes and messages of alerts."""
 
     spans: int = 0
     logs: int = 0
     points: int = 0
     changes: int = 0
+    alerts: int = 0
 
 
 _MARKS = {"traces": b'"spanId":', "logs": b'"severityNumber":', "metrics": b'"timeUnixNano":'}
@@ -56,10 +57,14 @@ def write(simulation: Simulation, out_dir: str | Path) -> Written:
             stack.enter_context(packed)
             files[signal] = stack.enter_context(io.BufferedWriter(packed, 1 << 18))
         changes = stack.enter_context((folder / "changes.jsonl").open("wb"))
+        alerts: list[bytes] = []
         for signal, line in simulation.batches():
             if signal == "changes":
                 changes.write(line + b"\n")
                 counted.changes += 1
+                continue
+            if signal == "alerts":
+                alerts.append(line)
                 continue
             files[signal].write(line)
             files[signal].write(b"\n")
@@ -70,6 +75,11 @@ def write(simulation: Simulation, out_dir: str | Path) -> Written:
                 counted.logs += found
             else:
                 counted.points += found
-    (folder / "truth.json").write_bytes(orjson.dumps(simulation.truth(), option=orjson.OPT_INDENT_2) + b"\n")
+    truth = simulation.truth()
+    if simulation.alerts:
+        (folder / "alerts.jsonl").write_bytes(b"".join(line + b"\n" for line in alerts))
+        counted.alerts = len(alerts)
+        truth["alerts"] = simulation.alert_rows(alerts)
+    (folder / "truth.json").write_bytes(orjson.dumps(truth, option=orjson.OPT_INDENT_2) + b"\n")
     (folder / "context.json").write_bytes(orjson.dumps(simulation.context(), option=orjson.OPT_INDENT_2) + b"\n")
     return counted

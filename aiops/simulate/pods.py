@@ -54,6 +54,8 @@ class Node:
         Share that one noisy tenant takes beside that.
     alive
         Whether the host and its agent run.
+    zone
+        Zone that it says it is in; empty: it does not say.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Node:
     stolen_until: float = 0.0
     neighbour: float = 0.0
     alive: bool = True
+    zone: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from aiops.simulate.agenda import Agenda
+from aiops.simulate.alerting import Alerting
 from aiops.simulate.changes import SWAP_EVERY_S, ChangePlan
 from aiops.simulate.cluster import Cluster
 from aiops.simulate.delivery import Delivery
@@ -49,6 +50,10 @@ class Run:
         What happens to it, disturbances too.
     wrong_clock_ns
         Offset of one host's clock, 0 for none.
+    alerts
+        Whether an Alertmanager sends alerts.
+    zones
+        Whether hosts say in which zone they are.
     """
 
     def __init__(
@@ -63,12 +68,14 @@ class Run:
         changes: Sequence[ChangePlan],
         wrong_clock_ns: int,
         weekly: bool,
+        alerts: bool = False,
+        zones: bool = False,
     ) -> None:
         streams = Streams(seed)
         self._seconds = seconds
         self._start_ns = start_unix * 10**9
         self.cluster = Cluster(
-            mesh, seed, streams.generator("cluster"), rate, self._start_ns, environment, wrong_clock_ns
+            mesh, seed, streams.generator("cluster"), rate, self._start_ns, environment, wrong_clock_ns, zones
         )
         self._arrivals = Arrivals(rate, start_unix, streams.generator("arrivals"), weekly)
         self._journeys = uniforms(streams.generator("journeys"))
@@ -115,6 +122,11 @@ class Run:
         self._host_noise = normals(streams.generator("hosts"))
         self._host_chance = uniforms(streams.generator("host chance"))
         self._scrapes: dict[str, PodScrape] = {}
+        self._alerting = (
+            Alerting(self.cluster, self._start_ns, environment, uniforms(streams.generator("alerts")))
+            if alerts
+            else None
+        )
         self._environment = environment
         self._injection.enter(list(faults))
         for change in changes:
@@ -139,6 +151,9 @@ class Run:
                     self.requests.run(t, choice)
                 self._carry(end)
                 self._scrape(pods, begin, end)
+                if self._alerting is not None:
+                    for t, line in self._alerting.step(end):
+                        self._delivery.put(t, "alerts", line)
             yield end, list(self._delivery.flush(pods, end))
 
     def _carry(self, end: float) -> None:
@@ -176,13 +191,12 @@ class Run:
                 mine = [pod for pod in pods if pod.node is node]
                 total = sum(pod.service.memory_mb for pod in mine) or 1
                 memory = 0.2 + 0.5 * sum(pod.memory * pod.service.memory_mb for pod in mine if pod.alive) / total
-                about = resource(
-                    {
-                        "host.name": node.name,
-                        "k8s.node.name": node.name,
-                        "deployment.environment.name": self._environment,
-                    }
-                )
+                of = {
+                    "host.name": node.name,
+                    "k8s.node.name": node.name,
+                    "deployment.environment.name": self._environment,
+                }
+                about = resource(of | {"cloud.availability_zone": node.zone} if node.zone else of)
                 self._delivery.metrics(node, t, about, node_metrics(node, self._start_ns, t, memory))
 
     def _roll_out(self, change: ChangePlan) -> None:

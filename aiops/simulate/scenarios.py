@@ -39,6 +39,8 @@ class Scenario:
         Name of its mesh.
     minutes
         Length.
+    zones
+        Whether hosts say in which zone they are.
     """
 
     lesson: str
@@ -47,6 +49,7 @@ class Scenario:
     disturbances: Faults = lambda _: []
     mesh: str = "shop"
     minutes: float = 45.0
+    zones: bool = False
 
 
 def _one(kind: str, service: str, **details: object) -> Faults:
@@ -115,7 +118,11 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "host-down": Scenario("a host is gone with all that ran on it", 1, _one("host_down", "gateway"), mesh="wide"),
     "zone-partition": Scenario(
-        "half of the hosts do not reach the others", 1, _one("partition", "orders", mode="zone"), mesh="chain"
+        "half of the hosts do not reach the others",
+        1,
+        _one("partition", "orders", mode="zone"),
+        mesh="chain",
+        zones=True,
     ),
     "service-partition": Scenario(
         "a group of services is cut off", 1, _one("partition", "inventory", others=("orders-db",))
@@ -166,7 +173,12 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def simulate_scenario(
-    name: str, seed: int, rate: float = 3.0, start_unix: float = START_UNIX, environment: str = "production"
+    name: str,
+    seed: int,
+    rate: float = 3.0,
+    start_unix: float = START_UNIX,
+    environment: str = "production",
+    alerts: bool = False,
 ) -> Simulation:
     """The simulation of a scenario; another seed gives other users, pods and changes, and another chain or fan-out.
 
@@ -174,7 +186,7 @@ def simulate_scenario(
     ----------
     name
         One of ``SCENARIOS``.
-    seed, rate, start_unix, environment
+    seed, rate, start_unix, environment, alerts
         See ``Simulation``.
     """
     if name not in SCENARIOS:
@@ -192,6 +204,8 @@ def simulate_scenario(
         mesh=mesh,
         disturbances=scenario.disturbances(mesh) or None,
         day=f"{name}-{seed}",
+        alerts=alerts,
+        zones=scenario.zones,
     )
 
 

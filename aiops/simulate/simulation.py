@@ -15,7 +15,7 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ from aiops.simulate.mesh import Mesh, demand
 from aiops.simulate.meshes import mesh_named
 from aiops.simulate.pods import STEP
 from aiops.simulate.run import Run
-from aiops.simulate.truth import Hosts, Plan, decoy_rows, fault_rows, touched
+from aiops.simulate.truth import Hosts, Plan, alert_rows, decoy_rows, fault_rows, touched
 
 START_UNIX = 1_740_988_800
 """2025-03-03T08:00:00Z, a Monday: the default start."""
@@ -39,7 +39,7 @@ _HOUR_NS = 3600 * 10**9
 _WRONG_CLOCKS_NS = (3 * _HOUR_NS, -2 * _HOUR_NS, 6 * 365 * 24 * _HOUR_NS, -400 * 24 * _HOUR_NS)
 
 Signal = str
-"""``metrics``, ``traces``, ``logs`` or ``changes``."""
+"""``metrics``, ``traces``, ``logs``, ``changes`` or ``alerts``."""
 
 
 class Simulation:
@@ -81,6 +81,10 @@ class Simulation:
         Share of drawn faults beside which a second one begins.
     day
         Name of the day in the truth; the default names the seed.
+    alerts
+        Whether an Alertmanager with ordinary rules sends alerts beside the telemetry.
+    zones
+        Whether hosts, of which every other one is in another zone, say so.
     """
 
     def __init__(
@@ -102,6 +106,8 @@ class Simulation:
         disturbances: Literal["all"] | Sequence[Fault] | Sequence[str] | None = None,
         day: str = "",
         company: float = 0.0,
+        alerts: bool = False,
+        zones: bool = False,
     ) -> None:
         if not 0.0 < hours <= 24 * 366:
             raise ValueError(f"hours is {hours}: it must be above 0 and at most {24 * 366}")
@@ -116,6 +122,8 @@ class Simulation:
         self.seconds = hours * 3600.0 // STEP * STEP
         self.start_unix = int(start_unix // STEP * STEP)
         self._weekly = weekly
+        self.alerts = alerts
+        self.zones = zones
         self._warmup_s = warmup_s
         self._spacing_s = spacing_s
         clock = self._streams.generator("wrong clock")
@@ -185,6 +193,10 @@ class Simulation:
         """Every change, harmless or not, in order of time."""
         return [change.row(self.seed, self.start_unix * 10**9, self.environment) for change in self._plan.changes]
 
+    def alert_rows(self, lines: Iterable[bytes]) -> list[dict[str, Any]]:
+        """Each alert among some lines once, with the incident that it comes of; an empty one where it comes of no fault."""
+        return alert_rows(self._plan, lines)
+
     def batches(self) -> Iterator[tuple[Signal, bytes]]:
         """Run the mesh; yields a signal and one line of JSON, without its end, in order of arrival."""
         for _, signal, line in self.arrivals():
@@ -210,6 +222,8 @@ class Simulation:
             self._plan.changes,
             self.wrong_clock_ns,
             self._weekly,
+            self.alerts,
+            self.zones,
         )
 
     def _faults(self, faults: Literal["auto", "all"] | Sequence[Fault] | Sequence[str]) -> list[Fault]:

@@ -6,10 +6,13 @@ or fail one caller.  Everything else is an incident of its own; a decoy is none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+from aiops.simulate.alerting import USELESS, about
 from aiops.simulate.changes import ChangePlan, first_version
 from aiops.simulate.cluster import pod_name
 from aiops.simulate.faults import Fault
@@ -17,6 +20,7 @@ from aiops.simulate.injection import LOST_PODS_REPLICA
 from aiops.simulate.kinds import DEPLOYED, ON_HOSTS
 from aiops.simulate.mesh import Mesh
 from aiops.simulate.pods import STEP
+from aiops.times import unix_ns
 
 AFTERMATH_S = 300.0
 """Seconds after its end for which a fault still overlaps with another."""
@@ -64,6 +68,33 @@ def decoy_rows(plan: Plan) -> list[dict[str, Any]]:
             row["change_id"] = _change_id(plan, change)
         rows.append(row)
     return rows
+
+
+def alert_rows(plan: Plan, lines: Iterable[bytes]) -> list[dict[str, Any]]:
+    """Each alert among some lines once, in order of time, with the group of the fault that it comes of.
+
+    It comes of a fault that is at work, or was until a few minutes before, on its host, in its service, or in one that this
+    calls; ``incident_group`` is empty where there is none.
+    """
+    below = _reach(plan.mesh)
+    groups = incident_groups(plan.mesh, plan.faults, plan.hosts)
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in map(orjson.loads, lines):
+        key = (line["alert_id"], line["starts_at"])
+        if key in rows:
+            continue
+        began, who, name = unix_ns(line["starts_at"]) / 1e9 - plan.start_unix, about(line), line["name"]
+        group = ""
+        for fault, number in zip(plan.faults, groups, strict=True):
+            hit = touched(plan.mesh, fault, plan.hosts) | {fault.host}
+            felt = who in hit or bool(below.get(who, set()) & hit)
+            if who and name not in USELESS and fault.start <= began <= fault.end + AFTERMATH_S and felt:
+                group = f"g{number + 1}"
+        rows[key] = {
+            "alert_id": line["alert_id"], "name": name, "about": who, "time_unix": plan.start_unix + int(began),
+            "incident_group": group,
+        }  # fmt: skip
+    return sorted(rows.values(), key=lambda row: (row["time_unix"], row["name"], row["alert_id"]))
 
 
 def incident_groups(mesh: Mesh, faults: Sequence[Fault], hosts: Hosts) -> list[int]:

@@ -5,6 +5,7 @@ Resources with the same attributes have the same code, whatever their order or e
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -37,38 +38,69 @@ UNKNOWN_SERVICE = "unknown_service"
 SERVICE_LADDER = (
     "k8s.deployment.name", "k8s.statefulset.name", "k8s.daemonset.name", "k8s.container.name", "container.name",
     "k8s.pod.label.app.kubernetes.io/name", "k8s.pod.labels.app.kubernetes.io/name", "app.kubernetes.io/name",
-    "k8s.pod.label.app", "k8s.pod.labels.app", "app", "job", "service.type", "host.name",
+    "k8s.pod.label.app", "k8s.pod.labels.app", "app", "job", "service.type",
 )  # fmt: skip
-INSTANCE_LADDER = ("service.instance.id", "k8s.pod.name", "host.name")
+HOST_LADDER = ("host.name", "k8s.node.name")  # what names nothing else is about the machine itself
+INSTANCE_LADDER = ("service.instance.id", "k8s.pod.name", *HOST_LADDER)
 ENVIRONMENT_LADDER = ("deployment.environment.name", "deployment.environment")
+ZONE_LADDER = (
+    "cloud.availability_zone", "k8s.node.label.topology.kubernetes.io/zone", "k8s.node.labels.topology.kubernetes.io/zone",
+)  # fmt: skip
+# In a container `host.name` is the name of the container: that of its pod, or the beginning of its id.
+CONTAINED = ("k8s.pod.name", "k8s.pod.uid", "k8s.container.name", "container.id", "container.name")
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{52})?")
 
 
 LONGEST = 255  # characters of a name that count: it stands in every title and topic
 
 
 class Entity(NamedTuple):
-    """What a resource is about: its service within its environment, and which instance of it."""
+    """What a resource is about: its service within its environment, which instance of it, and where that runs.
+
+    ``node`` and ``zone`` are empty where the resource does not say.  ``host``: it names nothing but a machine, so that its
+    "service" is the machine.
+    """
 
     environment: str
     service: str
     instance: str
+    node: str = ""
+    zone: str = ""
+    host: bool = False
 
 
 def entity(attributes: dict[str, object]) -> Entity:
     """The entity that resource attributes describe.
 
-    >>> entity({"service.name": "cart", "service.namespace": "shop", "k8s.pod.name": "cart-0"})
-    Entity(environment='default', service='shop/cart', instance='cart-0')
+    >>> entity({"service.name": "cart", "service.namespace": "shop", "k8s.pod.name": "cart-0", "k8s.node.name": "n1"})
+    Entity(environment='default', service='shop/cart', instance='cart-0', node='n1', zone='', host=False)
     """
     name = text(attributes.get("service.name"))
+    host = False
     if not name or name == UNKNOWN_SERVICE or name.startswith(UNKNOWN_SERVICE + ":"):
-        name = _first(attributes, SERVICE_LADDER) or UNKNOWN_SERVICE
+        name = _first(attributes, SERVICE_LADDER)
+        host = not name
+        name = name or _first(attributes, HOST_LADDER) or UNKNOWN_SERVICE
     namespace = text(attributes.get("service.namespace"))
+    node = _node(attributes)[:LONGEST]
     return Entity(
         (_first(attributes, ENVIRONMENT_LADDER) or "default")[:LONGEST],
         (f"{namespace}/{name}" if namespace else name)[:LONGEST],
         _first(attributes, INSTANCE_LADDER)[:LONGEST],
+        node,
+        _first(attributes, ZONE_LADDER)[:LONGEST],
+        host and bool(node),
     )
+
+
+def _node(attributes: dict[str, object]) -> str:
+    """The machine on which something runs; what only a container calls its host is none."""
+    if node := text(attributes.get("k8s.node.name")):
+        return node
+    host = text(attributes.get("host.name"))
+    if _CONTAINER_ID.fullmatch(host) or any(name in attributes for name in CONTAINED):
+        return ""
+    return host
 
 
 def _first(attributes: dict[str, object], keys: tuple[str, ...]) -> str:
@@ -146,7 +178,7 @@ class Resources:
         code = self._known.setdefault(known, len(self.entities))
         if code == len(self.entities):
             about = entity(attributes)
-            total = hash_bytes("\0".join(about).encode(), self._key)
+            total = hash_bytes("\0".join(about[:3]).encode(), self._key)  # where it runs is no part of what it is
             nameless = not attributes.get("service.name")
             for name, spelling in spelled.items():
                 if _identifies(name) or (nameless and name in PROCESS):

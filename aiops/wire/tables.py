@@ -236,6 +236,10 @@ class Series:
         self._set[new], unseen = self._set_interner.codes(shared)
         self.sets.append(attributes, points.attribute_offsets, fresh[unseen])
 
+    def entity_of(self, code: int) -> Entity:
+        """What a series is about, and where that runs."""
+        return self._resources.entities[int(self._about[code, 0])]
+
     def describe(self, code: int) -> SeriesInfo:
         """Decode one series; called for the few that are reported, not for the millions that are not."""
         resource, name, unit, bounds = self._about[code].tolist()

@@ -116,9 +116,10 @@ def notice_line(notice: Notice) -> str:
 def topology_line(record: Topology) -> str:
     """A service or an edge in a line."""
     what = record.service if record.kind == "service" else f"{record.caller} -> {record.callee}"
+    kind = record.entity if record.kind == "service" else "placement" if record.relation == "runs_on" else record.kind
     rate = "" if record.calls_per_minute is None else f", {record.calls_per_minute:g} a minute"
     errors = f", {100 * record.error_ratio:.1f} % of them fail" if record.error_ratio else ""
-    about = f"{record.reason}: {record.kind} {what} in {record.environment}{rate}{errors}; last seen {_time(record.last_seen)}"
+    about = f"{record.reason}: {kind} {what} in {record.environment}{rate}{errors}; last seen {_time(record.last_seen)}"
     return plain(f"{_time(record.updated_at)}  {about}  [{record.topology_id}]")
 
 

@@ -41,7 +41,16 @@ class RespondTask(LogTask):
         config = config or EngineConfig()
         weights: Weights = config.weights
         self.aside: set[tuple[int, str, str]] = set()  # (time, tenant, environment) of findings that are passed over
-        self.stage = Respond(None, config.policy, weights, config.digest(), layout.tenant, config.services)
+        self.stage = Respond(
+            None,
+            config.policy,
+            weights,
+            config.digest(),
+            layout.tenant,
+            config.services,
+            config.correlation,
+            config.noise,
+        )
 
     @property
     def clocks(self) -> Clocks:

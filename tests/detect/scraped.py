@@ -28,6 +28,9 @@ class Point(NamedTuple):
     attributes: tuple[tuple[str, str], ...] = ()
     total: bool = False
     start: int = T
+    node: str = ""
+    zone: str = ""
+    about: tuple[tuple[str, str], ...] = ()  # of the resource, instead of service and pod
 
 
 def _attributes(of: dict[str, str]) -> list[Any]:
@@ -38,7 +41,10 @@ def message(k: int, points: list[Point]) -> Message:
     """One scrape of all pods in window `k`."""
     found = []
     for p in points:
-        who = {"service.name": p.service, "deployment.environment": "prod", "service.instance.id": p.pod}
+        who = dict(p.about) or {"service.name": p.service, "service.instance.id": p.pod}
+        who |= {"deployment.environment": "prod"}
+        who |= {"k8s.node.name": p.node} if p.node else {}
+        who |= {"cloud.availability_zone": p.zone} if p.zone else {}
         point: dict[str, Any] = {"timeUnixNano": str(T + k * WINDOW + 3 * SECOND), "asDouble": p.value}
         point["attributes"] = _attributes(dict(p.attributes))
         metric: dict[str, Any] = {"name": p.metric, "unit": p.unit}

@@ -6,6 +6,7 @@ import pytest
 
 from aiops.incidents import flapping
 from aiops.incidents.flapping import CALM, ENTER, SPAN, Flapping
+from aiops.incidents.noise_bounds import NoiseConfig
 from aiops.incidents.noise_names import Identity
 from aiops.signals import SECOND
 from tests.incidents.world import T
@@ -88,3 +89,13 @@ def test_it_goes_on_after_a_restart_as_if_nothing_had_been():
         restarted.restore(state)
         assert restarted.state() == plain.state() == state
         assert restarted.now == plain.now
+
+
+def test_its_bounds_can_be_others():
+    few = Flapping(NoiseConfig(flapping_changes=2, flapping_calm=MINUTE))
+    for k in range(2):
+        few.advance(T + k * MINUTE)
+        few.turn(T + k * MINUTE, CPU, k % 2 == 0)
+    assert CPU in few.now
+    few.advance(T + 2 * MINUTE)
+    assert CPU not in few.now

@@ -57,12 +57,10 @@ WRONG_NUMBER = {
     "background-errors": "the first burst of errors is news, although the next ones come every five minutes all day",
     "batch": "a processor at its limit opens an incident at once, whether anybody waits for it or not",
     "debug-logs": "lines that a change of level brings are a storm of lines, whatever they say",
-    "host-down": "services of the host that are not within two calls of each other open an incident each",
 }
 WRONG_CAUSE = {
     "disk-full": "the caller whose writes fail has more evidence than the database, whose reads go on",
     "background-errors-and-fault": "bursts that come all day are blamed",
-    "zone-partition": "calls between the halves fail everywhere, and one service is blamed with confidence",
 }
 
 

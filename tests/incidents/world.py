@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from aiops.findings import EDGE_TERMS, TERMS, Findings, Note
+from aiops.findings import EDGE_TERMS, PLACED, TERMS, Findings, Note
 from aiops.incidents.place import Output
 from aiops.incidents.stage import Respond
 from aiops.records import (
@@ -32,6 +32,28 @@ DETECT = "findings/0"
 TOTALS = {"logs": 10, "metrics": 10, "traces": 10}
 
 
+class Placed(NamedTuple):
+    """Instances of a service on a machine."""
+
+    service: str
+    machine: str
+    instances: int = 1
+    gone: int = 0
+    deviating: int = 0
+    zone: str = ""
+    host: bool = False
+
+
+def rows_of(services: list[str], placed: list[Placed]) -> tuple[list[tuple[str, str]], Any]:
+    """What findings say of them: the machines, and a row each."""
+    machines = sorted({(p.machine, p.zone) for p in placed})
+    rows = [
+        [services.index(p.service), machines.index((p.machine, p.zone)), p.host, p.instances, p.gone, p.deviating]
+        for p in placed
+    ]
+    return machines, np.array(sorted(rows), np.int32).reshape(-1, PLACED)
+
+
 def findings(
     time: int,
     terms: Terms,
@@ -44,6 +66,7 @@ def findings(
     visits: dict[str, float] | None = None,
     failed: dict[str, float] | None = None,
     calls: dict[tuple[str, str], float] | None = None,
+    placed: list[Placed] | None = None,
 ) -> Findings:
     names = services or SERVICES
     table = np.array([[terms.get(s, {}).get(t, 0.0) for t in TERMS] for s in names])
@@ -56,6 +79,7 @@ def findings(
         np.array([(visits or {}).get(s, 30.0) for s in names]), np.array([(failed or {}).get(s, 0.0) for s in names]),
         list(EDGES), of_edges,
         np.array([(calls or {}).get(e, 20.0) for e in EDGES]), notes, anomalies or [], TOTALS if totals is None else totals,
+        *rows_of(names, placed or []),
     )  # fmt: skip
 
 

@@ -79,9 +79,9 @@ def named_items(items: TraceItems) -> Any:
 
 
 def named_findings(found: Findings) -> Any:
-    arrays = (found.terms, found.visits, found.failed, found.edge_terms, found.calls)
+    arrays = (found.terms, found.visits, found.failed, found.edge_terms, found.calls, found.placed)
     return (
-        found.tenant, found.environment, found.time, found.services, found.edges, found.notes, found.totals,
+        found.tenant, found.environment, found.time, found.services, found.edges, found.notes, found.totals, found.machines,
         [encode(a) for a in found.anomalies], [(a.shape, a.dtype, a.tobytes()) for a in arrays],
     )  # fmt: skip
 

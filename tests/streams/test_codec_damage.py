@@ -78,8 +78,8 @@ def used(data: bytes) -> None:
 def test_another_version_is_refused(values, sort):
     data = values[sort]
     what = KINDS[data[1:2]]
-    for version in (1, 3):
-        with pytest.raises(codec.CodecError, match=f"{what}: format version {version}, this release reads version 2"):
+    for version in (2, 4):
+        with pytest.raises(codec.CodecError, match=f"{what}: format version {version}, this release reads version 3"):
             decoded(bytes([version]) + data[1:])
 
 
@@ -87,7 +87,7 @@ def test_another_kind_is_refused(values):
     with pytest.raises(codec.CodecError, match="findings expected, the value is trace items"):
         codec.decode_findings(values["spans"])
     with pytest.raises(codec.CodecError, match="findings expected, the value is unknown kind b'Z'"):
-        codec.decode_findings(b"\x02Z")
+        codec.decode_findings(b"\x03Z")
     with pytest.raises(codec.CodecError, match="the value has 0 bytes"):
         codec.decode_rows(b"")
 

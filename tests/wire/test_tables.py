@@ -48,6 +48,7 @@ def entity(**attributes):
         ({"job": "shop/cart", "host.name": "h"}, "shop/cart"),
         ({"service.type": "mysql", "host.name": "h"}, "mysql"),
         ({"host.name": "h"}, "h"),
+        ({"k8s.node.name": "n"}, "n"),
         ({"os.type": "linux"}, "unknown_service"),
         ({}, "unknown_service"),
         ({"service.name": 42}, "42"),
@@ -65,6 +66,35 @@ def test_environment_and_instance_have_ladders_of_their_own():
     assert entity(**{"host.name": "h", "service.name": "s"}).instance == "h"
     assert entity(**{"host.name": "h", "k8s.pod.name": "p"}).instance == "p"
     assert entity(**{"service.instance.id": "i", "k8s.pod.name": "p"}).instance == "i"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "place"),
+    [
+        ({"service.name": "s", "k8s.node.name": "n"}, ("n", "", False)),
+        ({"service.name": "s", "k8s.node.name": "n", "host.name": "h"}, ("n", "", False)),
+        ({"service.name": "s", "host.name": "h", "cloud.availability_zone": "z"}, ("h", "z", False)),
+        ({"service.name": "s", "k8s.node.label.topology.kubernetes.io/zone": "z"}, ("", "z", False)),
+        ({"service.name": "s", "k8s.pod.name": "p", "host.name": "p"}, ("", "", False)),
+        ({"service.name": "s", "container.id": "c", "host.name": "h"}, ("", "", False)),
+        ({"service.name": "s", "host.name": "0123456789ab"}, ("", "", False)),
+        ({"host.name": "h"}, ("h", "", True)),
+        ({"k8s.node.name": "n"}, ("n", "", True)),
+        ({"job": "j", "host.name": "h"}, ("h", "", False)),
+        ({}, ("", "", False)),
+    ],
+)
+def test_where_it_runs_is_what_the_resource_says_of_a_machine(attributes, place):
+    assert entity(**attributes)[3:] == place
+
+
+def test_where_it_runs_is_no_part_of_what_it_is():
+    assert Entity("e", "s", "i", "n1") != Entity("e", "s", "i", "n2")
+    table = Resources()
+    zones = [resource(**{"service.name": "s", "k8s.node.label.topology.kubernetes.io/zone": zone}) for zone in "ab"]
+    codes = table.codes(packed(zones))
+    assert codes[0] != codes[1]
+    assert table.identity[codes[0]] == table.identity[codes[1]]
 
 
 def test_a_resource_in_another_order_has_the_same_code():
@@ -258,4 +288,4 @@ def test_identities_do_not_depend_on_the_order_of_arrival():
 
 def test_names_are_cut_where_they_are_no_names_any_more():
     long = entity(**{"service.name": "s" * 1000, "deployment.environment.name": "e" * 1000, "host.name": "h" * 1000})
-    assert [len(part) for part in long] == [255, 255, 255]
+    assert [len(part) for part in long[:4]] == [255, 255, 255, 255]
