@@ -110,7 +110,7 @@ class DescribedSeries:
             found = unframed(self.data[self.edges[place] : self.edges[place + 1]].tobytes())
             attributes = tuple(sorted(said for raw in found if (said := worded(raw)) is not None))
             self._of_set[place] = attributes
-        return SeriesInfo._make((*self.entities[self.entity[code]], *about, attributes))
+        return SeriesInfo._make((*self.entities[self.entity[code]][:3], *about, attributes))
 
 
 def _about(metric: Metric) -> tuple[Any, ...]:
