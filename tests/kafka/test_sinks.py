@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from confluent_kafka import Consumer, TopicPartition
 
 from aiops.notify.notification import Notification
-from aiops.records import encode, rfc3339
+from aiops.records import decode_alert, encode, rfc3339
 from aiops.status import Status
 from streams.client_notify import Notifications
 from tests.kafka.topics import Cluster
@@ -121,3 +125,34 @@ def test_killed_in_the_middle_and_read_again_all_that_is_due_is_told_once_by_its
         order = list(dict.fromkeys(b["trigger"] for b in bodies))
         assert order == ["opened", "resolved"]
         assert len({b["id"] for b in bodies}) == 2, "what came twice has the same id"
+
+
+def test_alerts_by_http_are_on_the_topic_before_the_sender_is_answered(kafka, prefix, tmp_path):
+    cluster = Cluster(kafka, prefix, tmp_path)
+    topic = cluster.create("alerts", 2)
+    config = cluster.configuration()
+    whole = yaml.safe_load(config.read_text())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    whole |= {"raw": [{"topic": topic, "signal": "alerts"}], "receiver": {"port": port, "token": "t0ken"}}
+    config.write_text(yaml.safe_dump(whole))
+    body = [{"labels": {"alertname": f"Slow{k}", "service": "cart"}, "startsAt": rfc3339(k)} for k in range(3)]
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v2/alerts", msgspec.json.encode(body), {"Authorization": "Bearer t0ken"}
+    )
+
+    def answered():
+        with suppress(OSError), urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status == 200
+        return False
+
+    command = [sys.executable, "-m", "streams.cli", "alerts", "receive", "--config", str(config)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        until(answered, 30)
+        sent = [decode_alert(m.value()) for m in cluster.read(topic)]
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+    assert sorted(alert.name for alert in sent) == ["Slow0", "Slow1", "Slow2"]
+    assert {alert.source for alert in sent} == {"alertmanager"}
