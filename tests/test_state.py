@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -85,8 +86,24 @@ def test_an_integer_beyond_64_bits_is_refused():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xc1", pack([1, 2])[:-1], msgspec.msgpack.encode(msgspec.msgpack.Ext(9, b"x"))]
+    "data",
+    [
+        b"",
+        b"\xc1",
+        pack([1, 2])[:-1],
+        pack(np.arange(4))[:-1],
+        pack(np.arange(4))[:12],
+        b"\xc1" + bytes(20),
+        msgspec.msgpack.encode(msgspec.msgpack.Ext(9, b"x")),
+    ],
 )
 def test_bytes_that_are_no_snapshot_are_refused(data):
     with pytest.raises((msgspec.DecodeError, ValueError)):
         unpack(data)
+
+
+def test_arrays_are_copied_once_and_lie_one_behind_the_other():
+    arrays: dict[str, Any] = {"a": np.arange(3, dtype=np.uint16), "b": np.array([7], np.uint8), "c": np.arange(2)}
+    packed = pack(arrays)
+    assert packed.endswith(b"".join(array.tobytes() for array in arrays.values()))
+    assert {name: array.tolist() for name, array in unpack(packed).items()} == {"a": [0, 1, 2], "b": [7], "c": [0, 1]}

@@ -24,7 +24,7 @@ from streams.records import (
     headers_of,
 )
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2  # 2: arrays lie behind the head
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -56,7 +56,7 @@ def test_parts_that_were_deleted_or_compacted_away_do_not_count():
 
 def test_a_snapshot_of_another_stage_or_version_is_refused():
     parts, head, _ = written(taken(10))
-    with pytest.raises(Refused, match="'detect', not version 1 of 'assemble'"):
+    with pytest.raises(Refused, match="'detect', not version 2 of 'assemble'"):
         snapshots.newest([(o.key, o.value) for o in [*parts, head]], "assemble")
     with pytest.raises(Refused, match="snapshot of detect"):
         Snapshot.decode(b"\xc1", "detect")
