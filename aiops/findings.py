@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from aiops.records import Anomaly
 
-# Terms of a service.  lost = loss judged over the longer length and weighed by the share that is lost.
-RESOURCE, OWN, LOSS, LOST, NOVEL, ERRORS, METRIC, HEARTBEAT, TRAFFIC, LOG = range(10)
-TERMS = ("resource", "own", "loss", "lost", "novel", "errors", "metric", "heartbeat", "traffic", "log")
+# Terms of a service.  lost = loss judged over the longer length and weighed by the share that is lost.  plain, chatter = what
+# novel and log are of errors and warnings, of events and lines that are none: they explain, and are no symptom themselves.
+RESOURCE, OWN, LOSS, LOST, NOVEL, ERRORS, METRIC, HEARTBEAT, TRAFFIC, LOG, PLAIN, CHATTER = range(12)
+TERMS = (
+    "resource", "own", "loss", "lost", "novel", "errors", "metric", "heartbeat", "traffic", "log", "plain", "chatter",
+)  # fmt: skip
 # Terms of an edge, about the callee as the caller sees it.
 GAP, UNREACHABLE = range(2)
 EDGE_TERMS = ("gap", "unreachable")

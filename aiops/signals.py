@@ -137,7 +137,10 @@ class TraceRows:
     call : int32 array, shape (n, 2): service, client operation
     call_counts : int64 array, shape (n, 2): calls, missing
         A call is missing when no other service's span was seen below it, or, where it names its peer, when it failed as well.
-    An edge to a peer that sends no spans has the duration of the whole call as its gap.
+    unseen : int32 array, shape (m, 3): caller, callee, bin;  unseen_counts : int64 array, shape (m,)
+        Durations of calls that succeeded although no span of the peer that they name was seen.  Of a peer that never sends
+        spans they are the gap; of one that does, its spans are missing, and nothing is known of the gap.
+    A call that fails before any span of its peer is seen has its whole duration as gap.
     visit : int32 array, shape (n,): service;  visit_hash : uint64 array;  visit_counts : int64 array, shape (n,)
     visit_events : dict, visit hash -> tuple of (event hash, multiplicity 1..4), for every visit hash of this window
     events : dict, event hash -> Event, for every event named in `visit_events`
@@ -155,6 +158,8 @@ class TraceRows:
     edge_counts: NDArray[np.int64]
     gap: NDArray[np.int32]
     gap_counts: NDArray[np.int64]
+    unseen: NDArray[np.int32]
+    unseen_counts: NDArray[np.int64]
     call: NDArray[np.int32]
     call_counts: NDArray[np.int64]
     visit: NDArray[np.int32]

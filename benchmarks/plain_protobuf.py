@@ -255,7 +255,7 @@ def _count(spans: list[tuple[Any, ...]], table: dict[Any, int]) -> None:
                 if peer:
                     table["edge", service, peer] += 1
                     table["edge errors", service, peer] += error
-                    table["gap", service, peer, (end - start).bit_length()] += 1
+                    table["gap" if error else "unseen", service, peer, (end - start).bit_length()] += 1
             event = ("call", name, peer) if far is None else ("call", name, far[4], far[5])
         else:
             own[root] += end - start - covered

@@ -24,6 +24,7 @@ _PARTS = {
     "own": ((_SERVICE, _OPERATION, _BIN), "own_counts", 0),
     "edge": ((_SERVICE, _SERVICE), "edge_counts", 2),
     "gap": ((_SERVICE, _SERVICE, _BIN), "gap_counts", 0),
+    "unseen": ((_SERVICE, _SERVICE, _BIN), "unseen_counts", 0),
     "call": ((_SERVICE, _OPERATION), "call_counts", 2),
 }
 
@@ -156,7 +157,8 @@ def _known_services(columns: dict[str, NDArray[Any]], visit: I32) -> None:
     """Detect learns services by operations, calls and edges; rows of others it could not place."""
     known = np.concatenate([columns["op"][:, 0], columns["call"][:, 0], columns["edge"][:, 1]])
     for what, of in (
-        ("visit", visit), ("duration", columns["duration"][:, 0]), ("own", columns["own"][:, 0]), ("gap", columns["gap"][:, 1]),
+        ("visit", visit), ("duration", columns["duration"][:, 0]), ("own", columns["own"][:, 0]),
+        ("gap", columns["gap"][:, 1]), ("unseen", columns["unseen"][:, 1]),
     ):  # fmt: skip
         if not np.isin(of, known).all():
             raise CodecError(f"traces.{what} is of a service without an operation, a call or an edge")

@@ -103,7 +103,7 @@ def _by_service(part: MetricRows, place: _Services) -> list[I64]:
 
 
 _BY_SERVICE = (("op", "op_counts"), ("duration", "duration_counts"), ("own", "own_counts"), ("call", "call_counts"))
-_BY_CALLEE = (("edge", "edge_counts"), ("gap", "gap_counts"))
+_BY_CALLEE = (("edge", "edge_counts"), ("gap", "gap_counts"), ("unseen", "unseen_counts"))
 
 
 def _split_traces(rows: TraceRows, place: _Services) -> list[TraceRows | None]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aiops.findings import ERRORS, HEARTBEAT, LOG, LOST, METRIC, NOVEL, OWN, RESOURCE, TERMS
+from aiops.findings import CHATTER, ERRORS, HEARTBEAT, LOG, LOST, METRIC, NOVEL, OWN, PLAIN, RESOURCE, TERMS
 from aiops.signals import SECOND
 
 # Terms that respond adds to those of detect: the mean gap of the edges a service touches, the worst gap of the edges into
@@ -91,7 +91,7 @@ def rank(
     list of Ranked, best first; ties go to the first service
     """
     w = weights
-    loud = np.maximum(peak[:, NOVEL], peak[:, ERRORS])
+    loud = np.maximum(np.maximum(peak[:, NOVEL], peak[:, ERRORS]), peak[:, PLAIN])
     code = w.code * np.maximum(peak[:, LOST], loud) + w.code_second * np.minimum(peak[:, LOST], loud)
     silent = np.maximum(peak[:, HEARTBEAT], peak[:, DOWN])
     late = np.maximum(np.maximum(peak[:, RESOURCE], peak[:, OWN]), peak[:, EDGE])
@@ -109,7 +109,7 @@ def rank(
             "code": (float(code[s]) - w.away * min(float(code[s]), below)) * alone,
             "heartbeat": w.heartbeat * float(peak[s, HEARTBEAT]),
             "down": w.down * float(peak[s, DOWN]),
-            "log": w.log * float(peak[s, LOG]),
+            "log": w.log * float(max(peak[s, LOG], peak[s, CHATTER])),
             "metric": w.metric * float(peak[s, METRIC]),
         }
         if peak[s, PLACE] > 0.0:

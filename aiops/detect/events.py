@@ -12,8 +12,8 @@ from aiops.detect.directory import Directory
 from aiops.detect.logs import LogDetector
 from aiops.detect.operations import Operations
 from aiops.detect.retention import Kept, Mask, Rule
-from aiops.detect.visits import Visits
-from aiops.signals import CALL, LOG, Event, TraceRows
+from aiops.detect.visits import Hidden, Visits
+from aiops.signals import CALL, LOG, STEM, Event, TraceRows
 
 MAX_PEERS = 100  # callees remembered of a client operation
 MAX_CACHED, MAX_CACHED_CELLS = (
@@ -26,10 +26,11 @@ Key = tuple[Any, ...]  # (service, type, what it is made of ..., is it an error,
 
 
 class Visit(NamedTuple):
-    """Cells of the pairs of events of a visit (int64), and the services that it called, by name."""
+    """Cells of the pairs of events of a visit (int64), the services that it called, by name, and whether it has log lines."""
 
     cells: NDArray[np.int64]
     called: tuple[str, ...]
+    spoken: bool
 
 
 class Events:
@@ -49,6 +50,8 @@ class Events:
         self._peers: dict[tuple[int, bytes], set[str]] = defaultdict(set)
         self._visits: dict[tuple[int, int], Visit] = {}  # (service, visit hash) -> what it is; a cache
         self._cells = 0  # of all of them
+        # (service, client operation, peer) of whose callee spans were seen
+        self._answered: set[tuple[int, bytes, str]] = set()
 
     def visit(self, service: int, visit: int, part: TraceRows) -> Visit:
         """What a visit is that `part` describes."""
@@ -61,7 +64,8 @@ class Events:
             events = self._events(service, members, part.events)
             called = {part.events[event].peer for event, _ in members if part.events[event].type == CALL}
             cells = self.visits.cells(events, self._directory.service_subject[service])
-            found = self._visits[service, visit] = Visit(cells, tuple(sorted(called - {""})))
+            spoken = any(part.events[event].type in (LOG, STEM) for event, _ in members)
+            found = self._visits[service, visit] = Visit(cells, tuple(sorted(called - {""})), spoken)
             self._cells += len(cells)
         return found
 
@@ -83,6 +87,7 @@ class Events:
                     if code >= 0:
                         self._code[(*key, k)] = code
                         self.keys.append((*key, k))
+                        self._answers(key)
                 if code >= 0:
                     out.append(code)
         return out
@@ -96,6 +101,42 @@ class Events:
                 peers.add(event.peer)
             return (service, CALL, event.text, event.peer, event.peer_text, event.error)
         return (service, event.type, event.text, event.error)
+
+    # ---- what cannot be seen ----------------------------------------------------------------------------------------------
+    def hidden(self, dark: Mask, failing: set[tuple[int, bytes]]) -> Hidden:
+        """What of these events may have happened though nobody saw it.
+
+        Parameters
+        ----------
+        dark : bool array, by service: it sends no log lines at all (``unseen``)
+        failing : set of (service, client operation) of which calls reach nobody more often than usual
+        """
+
+        def lost(event: int) -> bool:
+            key = self.keys[event]
+            return key[1] in (LOG, STEM) and bool(dark[key[0]])
+
+        def news(event: int) -> bool:
+            key = self.keys[event]
+            reached = self._unanswered(key) and (key[0], key[2]) not in failing
+            return reached and (key[0], key[2], key[3]) in self._answered
+
+        def instead(event: int) -> int:
+            key = self.keys[event]
+            if key[1] != CALL or not key[3] or not key[4] or (key[0], key[2]) in failing:
+                return -1
+            return self._code.get((*key[:4], b"", key[5], 1), -1)  # of any of several such calls
+
+        return Hidden(lost, news, instead)
+
+    @staticmethod
+    def _unanswered(key: Key) -> bool:
+        """Is it a call that names its callee, of which no span was seen?"""
+        return bool(key[1] == CALL and key[3] and not key[4])
+
+    def _answers(self, key: Key) -> None:
+        if key[1] == CALL and key[4]:
+            self._answered.add((key[0], key[2], key[3]))
 
     # ---- eviction -------------------------------------------------------------------------------------------------------
     def stays(self, rule: Rule, services: Mask, numbers: Mask) -> tuple[Mask, Mask]:
@@ -133,7 +174,9 @@ class Events:
 
     def _index(self) -> None:
         self._code = {key: code for code, key in enumerate(self.keys)}
-        self._visits, self._cells = {}, 0
+        self._visits, self._cells, self._answered = {}, 0, set()
+        for key in self.keys:
+            self._answers(key)
 
     # ---- state ----------------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from aiops.detect.anomalies import STAY, Candidate
 from aiops.detect.contrast import LENGTHS
 from aiops.detect.directory import Directory
 from aiops.detect.log_mix import Mix
-from aiops.detect.log_news import News
+from aiops.detect.log_news import WARN_SEVERITY, News
 from aiops.detect.log_values import Values
 from aiops.detect.rates import Rates
 from aiops.detect.retention import LASTING, Kept, Mask, Rule, nearly_full
 from aiops.detect.template_successors import Successors
 from aiops.detect.templates import Templates
-from aiops.findings import LOG, Note
+from aiops.findings import CHATTER, LOG, Note
 from aiops.signals import SECOND, LogRow, ServiceKey
 
 SWING = 5.0  # over-dispersion of a template's count: a factor of two is no news
@@ -74,6 +74,7 @@ class LogDetector:
         self.rates = Rates(directory.suspicion, SWING, LEARN, own=True)
         self.news, self.mix, self.values = News(), Mix(), Values()
         self.ignored = 0
+        self.speaking: I64 = np.empty(0, np.int64)  # services that said anything in the window in hand
         self._directory = directory
         self._groups = 0
         self._key: dict[tuple[int, int], int] = {}  # (service, number) -> key of `rates`
@@ -165,8 +166,8 @@ class LogDetector:
         group = np.array(sorted(active), np.int64)
         self._grow()
         self.rates.add(window, keys, counts, group, np.ones(len(group)), any(active.values()))
-        fresh, suspect = table[before : len(self._name)], self._suspect(window)
-        self.news.add(np.unique(service), fresh["service"], fresh["severity"], suspect)
+        fresh, suspect, self.speaking = table[before : len(self._name)], self._suspect(window), np.unique(service)
+        self.news.add(self.speaking, fresh["service"], fresh["severity"], suspect)
         looked = np.flatnonzero((code >= 0) & (self._shapes["variables"][code] > 0))
         codes, first = np.unique(code[looked], return_index=True)
         looked = looked[first]  # services that share one name may share shapes
@@ -300,7 +301,7 @@ class LogDetector:
 
     # ---- evidence -------------------------------------------------------------------------------------------------------
     def evidence(self, now: int, terms: Any, notes: dict[tuple[int, int], Note]) -> list[Candidate]:
-        """Fill the term LOG of every service at event time `now`."""
+        """Fill the terms LOG and CHATTER of every service at event time `now`."""
         suspect, table = self._suspect(now), self._keys[: len(self._name)]
         found = []
         for rate in self.rates.evidence(now, STAY):
@@ -310,8 +311,9 @@ class LogDetector:
             service = int(table["service"][rate.key])
             if rate.score > 0 and rate.times >= MANY:
                 score = rate.score * words.weight(line.severity)
-                if score > terms[service, LOG]:
-                    terms[service, LOG], notes[service, LOG] = score, Note(candidate.statement, "log")
+                term = LOG if line.severity >= WARN_SEVERITY else CHATTER
+                if score > terms[service, term]:
+                    terms[service, term], notes[service, term] = score, Note(candidate.statement, "log")
             if not fresh and (rate.score > 0 or rate.expected >= LEAST):
                 found.append(candidate)
         recent, normal = self.rates.counts.split(now, max(LENGTHS))

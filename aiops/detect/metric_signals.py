@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiops.columns import SUM
 from aiops.detect.anomalies import OPEN, STAY, Candidate
 from aiops.detect.challengers import Challengers
 from aiops.detect.directory import Directory
 from aiops.detect.entities import Entities
+from aiops.detect.exhaustion import FILLS, Exhaustion
+from aiops.detect.exhaustion import SCORE as EXHAUSTED
 from aiops.detect.full_series import GOLDEN, SPEAKS, FullSeries
 from aiops.detect.levels import Levels
-from aiops.detect.metric_kinds import golden
-from aiops.detect.metric_words import Signal, of_bank, of_entity, of_level, of_siblings
+from aiops.detect.metric_kinds import golden, second, whole, words
+from aiops.detect.metric_words import Signal, of_bank, of_entity, of_exhaustion, of_level, of_siblings
 from aiops.detect.outliers import Outliers
 from aiops.detect.placement import DEVIATES
 from aiops.detect.policy import MetricPolicy, Watched
@@ -27,6 +30,7 @@ from aiops.detect.retention import Kept
 from aiops.detect.rules import DetectConfig
 from aiops.detect.siblings import Siblings
 from aiops.detect.tails import CAP
+from aiops.detect.values import LEVEL, RATE
 from aiops.findings import METRIC, RESOURCE, Note
 
 if TYPE_CHECKING:
@@ -37,6 +41,9 @@ RESOURCE_WORDS = ("cpu", "memory", "disk", "filesystem")
 SHARED = ("k8s.node.", "system.", "host.", "node_")  # belongs to a machine, not to a service
 RATIO = ("utilization", "utilisation")  # OpenTelemetry's names for shares of a limit
 NEARLY_FULL, SATURATED = 0.8, 3.0
+# Shares of time for which a collector stops its process: below the first nobody feels it, from the second on it counts in full.
+# 1 % and 8 % are what the collectors of the JVM themselves aim at (GCTimeRatio of 99 and 12).
+STOPPED_LEAST, STOPPED_FULL = 0.01, 0.08
 
 Notes = dict[tuple[int, int], Note]
 
@@ -49,6 +56,8 @@ ABOUT = np.dtype(
         ("shared", np.bool_),
         ("resource", np.bool_),
         ("ratio", np.bool_),
+        ("stops", np.float64),  # of seconds for which a collector stops its process: its units in a second; else 0
+        ("whole", np.float64),  # what stands for all of it, of shares of a limit
         ("golden", np.bool_),
         ("full", np.bool_),  # a rule wants it to be
         ("light", np.bool_),
@@ -60,7 +69,8 @@ ABOUT = np.dtype(
 def _about(info: SeriesInfo, facet: int, watched: Watched, service: int, identity: int) -> tuple[Any, ...]:
     name = info.name
     shared = name.startswith(SHARED)
-    resource = not shared and any(word in name for word in RESOURCE_WORDS)
+    stops = (second(name, info.unit) or 0.0) if facet == RATE and info.kind == SUM and "gc" in words(name) else 0.0
+    resource = not shared and (stops > 0.0 or any(word in name for word in RESOURCE_WORDS))
     matters = golden(name, watched.kind, facet)
     return (
         identity,
@@ -68,6 +78,8 @@ def _about(info: SeriesInfo, facet: int, watched: Watched, service: int, identit
         shared,
         resource,
         name.endswith(RATIO),
+        stops,
+        whole(name, info.unit),
         matters,
         watched.watch == "full",
         watched.watch == "light",
@@ -85,6 +97,7 @@ class MetricSignals:
         self.levels = Levels(directory.suspicion)
         self.full = FullSeries(config.full_series)
         self.outliers = Outliers(directory.suspicion)
+        self.exhaustion = Exhaustion()
         self.entities = Entities(directory.suspicion, config.entities)
         self.challengers = Challengers(config.challengers)
         self._info: list[SeriesInfo] = []
@@ -123,6 +136,8 @@ class MetricSignals:
         self.entities.settle(owners)
         self.full.grow(len(self))
         self.outliers.grow(len(self))
+        fills = [self._facet[k] == LEVEL and bool(FILLS.search(self._info[k].name)) for k in new.tolist()]
+        self.exhaustion.grow(of["ratio"] & ~of["shared"] & np.array(fills, bool))
         self._promote(new[of["full"]])
         self._promote(new[of["golden"] & ~of["full"] & ~of["light"]], GOLDEN)
 
@@ -149,6 +164,7 @@ class MetricSignals:
         self.full.add(values, self.levels.head)
         self.outliers.add(values, self._about["golden"], self.siblings.peers, self.levels.owner)
         self.entities.add(values, self.levels.head, self.levels.time)
+        self.exhaustion.add(values)
         row = self.full.rows(values.level)
         full = np.flatnonzero(row >= 0)
         self.challengers.add(values.level[full], values.value[full], self.full.score[row[full], -1])
@@ -164,6 +180,7 @@ class MetricSignals:
             "signals": len(self), "learning_signals": int(np.count_nonzero(self.levels.learned() < 1.0)),
             "full_signals": len(self.full), "full_learning_signals": int(np.count_nonzero(self.full.learned() < SPEAKS)),
             "compared_signals": len(self.outliers), "entities": len(self.entities),
+            "filling_signals": len(self.exhaustion),
         }  # fmt: skip
 
     def in_trouble(self) -> NDArray[np.int64]:
@@ -174,7 +191,7 @@ class MetricSignals:
         """What found no room, since the process began."""
         return {
             "refused_full_signals_total": self.full.refused, "ignored_compared_signals_total": self.outliers.ignored,
-            "ignored_entities_total": self.entities.ignored,
+            "ignored_entities_total": self.entities.ignored, "ignored_filling_signals_total": self.exhaustion.ignored,
         }  # fmt: skip
 
     # ---- evidence -------------------------------------------------------------------------------------------------------
@@ -187,6 +204,7 @@ class MetricSignals:
         speaking = np.zeros(len(self), bool)
         speaking[self.full.signal[self.full.learned() >= SPEAKS]] = True
         found = self._of_levels(score, speaking, terms, notes)
+        found += self._of_exhaustion(now, terms, notes)
         found += self._of_bank(now, score, speaking)
         found += self._of_siblings(now)
         found += self._of_entities(now)
@@ -201,7 +219,7 @@ class MetricSignals:
         found: list[Candidate] = []
         of = self._about
         up = np.where(of["resource"] & (score > 0), score, 0.0)
-        up = np.where(up >= STAY, np.minimum(up + self._saturation(), CAP), up)
+        up = np.where(up >= STAY, np.minimum(up + self._saturation(), CAP), up) * self._stopped()
         any_ = np.where(of["shared"], 0.0, np.abs(score))
         np.maximum.at(terms[:, RESOURCE], of["service"], up)
         np.maximum.at(terms[:, METRIC], of["service"], any_)
@@ -222,6 +240,26 @@ class MetricSignals:
         # Values may be anything finite: cut before the division, which would overflow.
         near = (np.clip(self.levels.head["value"][: len(self)], 0.0, 1.0) - NEARLY_FULL) / (1.0 - NEARLY_FULL)
         return np.where(self._about["ratio"], SATURATED * np.clip(near, 0.0, 1.0), 0.0)
+
+    def _stopped(self) -> NDArray[np.float64]:
+        """How much of the evidence of a collector counts: by the share of time for which it stops its process."""
+        stops = self._about["stops"]
+        share = np.clip(self.levels.head["value"][: len(self)], 0.0, 1e9) / np.where(stops > 0.0, stops, 1.0)
+        part = np.clip((share - STOPPED_LEAST) / (STOPPED_FULL - STOPPED_LEAST), 0.0, 1.0)
+        return np.where(stops > 0.0, part, 1.0)
+
+    def _of_exhaustion(self, now: int, terms: NDArray[np.float64], notes: Notes) -> list[Candidate]:
+        found = []
+        for filling in self.exhaustion.evidence(now, self._about["whole"]):
+            candidate = of_exhaustion(self._signal(filling.signal), filling)
+            found.append(candidate)
+            service = int(self._about["service"][filling.signal])
+            if terms[service, RESOURCE] < EXHAUSTED:
+                terms[service, RESOURCE], notes[service, RESOURCE] = EXHAUSTED, Note(candidate.statement, "metric")
+            elif terms[service, RESOURCE] == EXHAUSTED:
+                note = Note(candidate.statement, "metric")
+                notes[service, RESOURCE] = min(note, notes.get((service, RESOURCE), note))
+        return found
 
     def _of_bank(self, now: int, level_score: NDArray[np.float64], speaking: NDArray[np.bool_]) -> list[Candidate]:
         full = self.full
@@ -266,6 +304,7 @@ class MetricSignals:
         self.levels.keep(signals, subjects)
         self.full.keep(signals)
         self.outliers.keep(signals, subjects)
+        self.exhaustion.keep(signals)
         self.challengers.keep(signals)
         self.siblings.keep(signals)
         self.entities.keep(signals, subjects)
@@ -278,7 +317,7 @@ class MetricSignals:
         """For a snapshot; what follows from the series is told anew."""
         return {
             "levels": self.levels.state(), "full": self.full.state(), "outliers": self.outliers.state(),
-            "entities": self.entities.state(),
+            "entities": self.entities.state(), "exhaustion": self.exhaustion.state(),
         }  # fmt: skip
 
     def begin_restore(self, state: dict[str, Any]) -> None:
@@ -296,6 +335,8 @@ class MetricSignals:
         self.full.drop(self._about["light"])
         self.outliers.restore(state["outliers"], len(kept.code))
         self.outliers.keep(kept, subjects)
+        self.exhaustion.restore(state["exhaustion"], len(kept.code))
+        self.exhaustion.keep(kept)
         self.entities.settle(self.levels.owner[: len(self)].tolist())
         self.entities.keep(Kept(np.ones(len(self), bool)), subjects)  # those of rules that are no more go
         for signal in self.full.signal.tolist():

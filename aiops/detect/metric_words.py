@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiops.detect.anomalies import OPEN, STAY, Candidate
+from aiops.detect.exhaustion import MINUTES, SCORE
 from aiops.detect.explain import Deviation, label, number, rarity, statement
 from aiops.detect.full_series import spoke
 from aiops.detect.gates import ENTITY, held_back
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from aiops.detect.entities import Entity
+    from aiops.detect.exhaustion import Filling
     from aiops.detect.policy import Watched
     from aiops.records import Tier
     from aiops.signals import ServiceKey
@@ -86,6 +88,17 @@ def of_entity(signal: Signal, score: float, learned: float, entity: Entity, head
     out = _candidate(one, found, "entities", "level", score > 0, "light")
     out.attributes |= {"entity": entity.rule, entity.attribute: entity.name}
     return out
+
+
+def of_exhaustion(signal: Signal, filling: Filling) -> Candidate:
+    """A share of a limit that grows until nothing is left."""
+    said = (
+        f"{label(signal.info, signal.facet)} of {signal.info.instance or 'one instance'} has grown steadily for {MINUTES}"
+        f" minutes, from {number(filling.first)} to {number(filling.last)} of its limit even where it was least: at that rate"
+        f" it is full in {filling.left:.0f} min"
+    )
+    found = Deviation(SCORE, filling.last, filling.first, 0.0, 1.0, -1, "exhaustion", 1.0)
+    return _candidate(signal, found, "exhaustion", "grows", True, "light", said)
 
 
 def _candidate(

@@ -23,6 +23,7 @@ from aiops.detect.placement import rows_of
 from aiops.detect.rules import DetectConfig
 from aiops.detect.traces import TraceDetector
 from aiops.findings import (
+    CHATTER,
     EDGE_TERMS,
     ERRORS,
     GAP,
@@ -31,6 +32,7 @@ from aiops.findings import (
     LOSS,
     NOVEL,
     OWN,
+    PLAIN,
     RESOURCE,
     TERMS,
     TRAFFIC,
@@ -43,7 +45,7 @@ from aiops.signals import WINDOW, Clocks, WindowRows, due
 VERSION = "1"
 REST = 0.3  # weight of the evidence beside the strongest
 # Evidence that makes a service suspect; metrics that are no resources swing too freely.
-_SUSPECT = [RESOURCE, OWN, LOSS, NOVEL, ERRORS, HEARTBEAT, TRAFFIC, LOG]
+_SUSPECT = [RESOURCE, OWN, LOSS, NOVEL, ERRORS, HEARTBEAT, TRAFFIC, LOG, PLAIN, CHATTER]
 _ABSENT = (float("nan"), 0.0)  # of the edge terms: a gap that was not judged is not a gap of 0
 IDLE = 60 * WINDOW  # silence after which windows without anything are skipped
 

@@ -11,7 +11,7 @@ from aiops.detect.rates import Rate
 from aiops.detect.shares import Share
 from aiops.detect.shifts import Shift, Slow
 from aiops.detect.tails import EFFECTIVE, count_bounds, count_excess, share_bounds
-from aiops.findings import NOVEL, Note
+from aiops.findings import NOVEL, PLAIN, Note
 from aiops.records import rfc3339
 from aiops.signals import CALL, LOG, OP, STEM, ServiceKey
 from aiops.traces.durations import milliseconds
@@ -146,7 +146,7 @@ def event(key: tuple[Any, ...], display: Callable[[int], str]) -> str:
 
 def visit(term: int, item: Any, events: list[tuple[Any, ...]], display: Callable[[int], str]) -> Note:
     """What a loss or a novelty says."""
-    if term == NOVEL:
+    if term in (NOVEL, PLAIN):
         what = event(events[item.event], display)
         return Note(f"{what} came in {item.seen} of {item.visits} visits, usually {100 * item.normal:.2g} %", "trace")
     x, y = event(events[item.x], display), event(events[item.y], display)
@@ -154,8 +154,11 @@ def visit(term: int, item: Any, events: list[tuple[Any, ...]], display: Callable
     return Note(f"after {x}, {y} is missing in {item.missed} of {item.trials} visits; {share}", "trace")
 
 
-def visit_candidate(key: ServiceKey, term: int, item: Any, events: list[tuple[Any, ...]], note: Note) -> Candidate:
+def visit_candidate(
+    key: ServiceKey, term: int, item: Any, events: list[tuple[Any, ...]], display: Callable[[int], str]
+) -> Candidate:
     """A loss or a novelty as a candidate."""
+    note = visit(term, item, events, display)
     novel = term == NOVEL
     told = events[item.event if novel else item.y]
     kind = "error" if told[-2] else "log" if told[1] in (LOG, STEM) else "traffic"

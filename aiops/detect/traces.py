@@ -24,13 +24,16 @@ from aiops.detect.rates import Rates
 from aiops.detect.retention import Kept, Mask, Rule
 from aiops.detect.shares import Shares
 from aiops.detect.shifts import Durations
-from aiops.findings import ERRORS, LOSS, LOST, NOVEL, OWN, TERMS, TRAFFIC, Note
+from aiops.detect.suspicion import CALM
+from aiops.detect.unseen import Silences
+from aiops.findings import ERRORS, LOSS, LOST, NOVEL, OWN, PLAIN, TERMS, TRAFFIC, Note
 from aiops.signals import SECOND, ServiceKey, TraceRows
 
 LEAST_OWN, FULL_OWN = 5, 1.5  # durations that are compared at all
 HOLD = 110 * SECOND  # so long after the last span its windows are still contrasted; then silence says nothing
 SILENCE, CUT = 60 * SECOND, 10 * SECOND  # after so long a silence of all spans, the first seconds are not used
 STEADY = 20.0  # over-dispersion of a service's share of all spans
+SENDS = 1.0  # visits, faded ones, of a service that sends spans
 LEAST_SPANS = 500.0  # of the environment before a share of them is judged
 
 
@@ -57,6 +60,7 @@ class TraceDetector:
         self._ops, self._clients = Operations(directory), Operations(directory)
         self.events = Events(directory, logs, self._clients)
         self.visits = self.events.visits
+        self.silences = Silences()
         self.edges = Edges(directory, self._clients, self.events)
         self._known = [0, 0]  # services and environments that the parts have been told of
         self._last: dict[int, int] = {}  # environment -> start of the last window with spans
@@ -79,6 +83,9 @@ class TraceDetector:
         visits: dict[tuple[ServiceKey, int], list[Any]] = {}
         self._register(tenant, parts)
         used = np.array([window >= self._cut.get(e, 0) for e in self._directory.service_environment], bool)
+        # Of a service that sends spans, a call without any says nothing of the network: its spans are missing.
+        recent, normal = self.visits.seen.split(window, max(LENGTHS))
+        traced = recent + normal >= SENDS
         for part in parts:
             # Of a table that only grows, and may hold more than this window knows of, just what the window names.
             service = {
@@ -101,9 +108,11 @@ class TraceDetector:
                 if used[service[b]]:
                     counts = edge[self._edge_key(part.services[a][1], service[b])]
                     counts[0], counts[1] = counts[0] + n, counts[1] + failed
-            for (a, b, bin_), n in zip(part.gap.tolist(), part.gap_counts.tolist(), strict=True):
-                if used[service[b]]:
-                    histograms[2][self._edge_key(part.services[a][1], service[b]), bin_] += n
+            gaps = ((part.gap, part.gap_counts, False), (part.unseen, part.unseen_counts, True))
+            for rows, counted, untraced in gaps:
+                for (a, b, bin_), n in zip(rows.tolist(), counted.tolist(), strict=True):
+                    if used[service[b]] and not (untraced and traced[service[b]]):
+                        histograms[2][self._edge_key(part.services[a][1], service[b]), bin_] += n
             for s, visit, n in zip(
                 part.visit.tolist(), part.visit_hash.tolist(), part.visit_counts.tolist(), strict=True
             ):
@@ -152,15 +161,19 @@ class TraceDetector:
         cells: list[tuple[NDArray[np.int64], int]] = []
         per_service: dict[int, int] = defaultdict(int)
         calling: dict[tuple[int, str], int] = defaultdict(int)
+        spoken: dict[int, int] = defaultdict(int)
         for (_, visit), (service, n, part) in sorted(visits.items(), key=lambda item: item[0]):
             found = self.events.visit(service, visit, part)
             cells.append((found.cells, n))
             per_service[service] += n
+            spoken[service] += n * found.spoken
             for callee in found.called:
                 calling[service, callee] += n
         keys = np.array(sorted(per_service), np.int64)
         counts = np.array([per_service[k] for k in keys.tolist()], np.int64)
         self.visits.add(window, cells, keys, counts, any(spans.values()))
+        with_lines = np.array([float(spoken[k]) for k in keys.tolist()])
+        self.silences.add(window, keys, counts.astype(np.float64), with_lines, self._logs.speaking)
         self.edges.flows.add(window, calling, any(spans.values()))
         group = np.array(sorted(e for e, n in spans.items() if n), np.int64)
         self.traffic.add(
@@ -177,6 +190,7 @@ class TraceDetector:
             self.visits.grow(d.service_subject[service])
             self.traffic.grow([d.service_subject[service]], [d.service_environment[service]])
         self.edges.grow()
+        self.silences.grow(len(d.services))
         self._known = [len(d.services), len(d.environments)]
 
     def _op_key(self, service: int, name: bytes) -> int:
@@ -231,6 +245,7 @@ class TraceDetector:
         self.errors.keep(ops, subjects)
         self.edges.keep(edges, calls, Kept(rows.flows), services, subjects)
         self.traffic.keep(services, environments, subjects)
+        self.silences.keep(services)
         self._ops.keep(ops, services)
         self._clients.keep(calls, services)
         self.events.keep(Kept(rows.events), Kept(rows.pairs), services, subjects, numbers)
@@ -271,17 +286,19 @@ class TraceDetector:
         found: list[Candidate] = []
         heard_service = np.array([e in heard for e in d.service_environment], bool)
         self._own(now, terms, notes, found)
-        loss, lost, novel = self.visits.evidence(now)
-        for term, best in ((LOSS, loss), (LOST, lost), (NOVEL, novel)):
+        failing = {self._clients[share.key] for share in self.edges.calls.evidence(now) if share.score >= CALM}
+        loss, lost, novel, plain = self.visits.evidence(now, self.events.hidden(self.silences.dark(now), failing))
+        for term, best in ((LOSS, loss), (LOST, lost), (NOVEL, novel), (PLAIN, plain)):
             for service, item in best.items():
                 if item.score > terms[service, term]:
                     terms[service, term] = item.score
                     notes[service, term] = words.visit(term, item, self.events.keys, self._logs.display)
-        for term, best in ((LOSS, loss), (NOVEL, novel)):
+        news = plain | {s: item for s, item in novel.items() if s not in plain or item.score >= plain[s].score}
+        for term, best in ((LOSS, loss), (NOVEL, news)):
             for service, item in best.items():
                 if item.score >= STAY:
                     found.append(
-                        words.visit_candidate(d.services[service], term, item, self.events.keys, notes[service, term])
+                        words.visit_candidate(d.services[service], term, item, self.events.keys, self._logs.display)
                     )
         self._errors(now, terms, notes, found)
         self.edges.evidence(now, edge_terms, notes, found)
@@ -356,13 +373,14 @@ class TraceDetector:
         return {
             "own": self.own.state(), "whole": self.whole.state(), "errors": self.errors.state(),
             "edges": self.edges.state(), "events": self.events.state(),
-            "traffic": self.traffic.state(), "ops": self._ops.state(), "clients": self._clients.state(),
-            "known": self._known, "last": self._last, "cut": self._cut, "calls_now": self.calls_now,
+            "silences": self.silences.state(), "traffic": self.traffic.state(), "ops": self._ops.state(),
+            "clients": self._clients.state(), "known": self._known, "last": self._last, "cut": self._cut,
+            "calls_now": self.calls_now,
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a snapshot; the directory and the templates have been restored before."""
-        for name in ("own", "whole", "errors", "edges", "events"):
+        for name in ("own", "whole", "errors", "edges", "events", "silences"):
             getattr(self, name).restore(state[name])
         self.traffic.restore(state["traffic"])
         self._ops.restore(state["ops"])
@@ -372,4 +390,4 @@ class TraceDetector:
 
 
 _TRACE_TERMS = np.zeros(len(TERMS), bool)
-_TRACE_TERMS[[OWN, LOSS, LOST, NOVEL, ERRORS, TRAFFIC]] = True
+_TRACE_TERMS[[OWN, LOSS, LOST, NOVEL, ERRORS, TRAFFIC, PLAIN]] = True

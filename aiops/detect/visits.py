@@ -26,6 +26,8 @@ LEAST_NORMAL, LEAST_RECENT = 5.0, 2.0  # visits with x
 NOVEL_SEEN = 20.0  # normal visits of the service before anything in it is new
 NOVEL_TIMES = 3.0  # how many times its normal rate an event must reach
 NOVEL_PLAIN = 0.7  # weight of a new event that is no error
+LEAST_SCORE = 0.05  # below it nothing is evidence
+WHOLE = 1.5  # worst loss of what can be seen up to which what cannot is taken to have happened
 MAX_EVENTS = 3_000  # events told apart in a service; beyond it new ones are not learned
 MAX_PAIRS = 2_000_000  # of a partition; beyond it new pairs are not learned
 WIDEST = 120  # events of a visit that are paired; of more, the least hashes
@@ -50,6 +52,22 @@ class Novelty(NamedTuple):
     seen: int
     visits: int
     normal: float
+
+
+class Hidden(NamedTuple):
+    """What may have happened though nobody saw it, by code of event.
+
+    ``lost``: nothing but the rest of its visit tells whether it happened.  ``news``: it comes in the place of another, of which a
+    part is not seen.
+    ``instead``: the event that comes in its place where a part of it is not seen, -1 = none.
+    """
+
+    lost: Callable[[int], bool]
+    news: Callable[[int], bool]
+    instead: Callable[[int], int]
+
+
+NOTHING = Hidden(lambda _: False, lambda _: False, lambda _: -1)
 
 
 class Visits:
@@ -176,31 +194,52 @@ class Visits:
         self._pair_code = {x << 32 | y: code for code, (x, y) in enumerate(zip(self._x, self._y, strict=True))}
         self._arrays = None
 
-    def evidence(self, now: int) -> tuple[dict[int, Loss], dict[int, Loss], dict[int, Novelty]]:
-        """By service: the worst loss of both lengths, the worst lasting loss, the worst novelty.
+    def evidence(
+        self, now: int, hidden: Hidden = NOTHING
+    ) -> tuple[dict[int, Loss], dict[int, Loss], dict[int, Novelty], dict[int, Novelty]]:
+        """By service: the worst loss of both lengths, the worst lasting loss, the worst new error, the worst other novelty.
 
         A lasting loss is judged over the longer length and weighed by the share that is lost: a burst fades, a fault stays.
         """
         loss: dict[int, Loss] = {}
         lasting: dict[int, Loss] = {}
         novel: dict[int, Novelty] = {}
+        plain: dict[int, Novelty] = {}
+        unseen: list[tuple[Loss, bool]] = []
         if not self._x:
-            return loss, lasting, novel
+            return loss, lasting, novel, plain
         x, y, diagonal, service, error = self._columns()
         for length in LENGTHS:
             recent, normal = self.pairs.split(now, length)
             seen, used = self.seen.split(now, length)
             lost, new = _judge(recent, normal, seen, used, x, y, diagonal, service, error)
             for row in lost.tolist():
-                found = Loss(int(row[0]), int(row[1]), row[2], int(row[3]), int(row[4]), row[5])
-                _keep_best(loss, int(service[found.x]), found)
-                if length == max(LENGTHS):
-                    share = 1.0 - (1.0 - found.missed / found.trials) / found.normal
-                    _keep_best(lasting, int(service[found.x]), found._replace(score=found.score * share))
+                found = self._seen(row, recent, normal[diagonal[int(row[0])]], hidden)
+                if found is not None and hidden.lost(found.y):
+                    unseen.append((found, length == max(LENGTHS)))
+                elif found is not None:
+                    _take(loss, lasting, int(service[found.x]), found, length == max(LENGTHS))
             for row in new.tolist():
                 event = Novelty(int(row[0]), row[1], int(row[2]), int(row[3]), row[4])
-                _keep_best(novel, int(service[event.event]), event)
-        return loss, lasting, novel
+                if not hidden.news(event.event):
+                    _keep_best(novel if error[event.event] else plain, int(service[event.event]), event)
+        # Of a service that is not whole in what can be seen, the rest is missing as well: it was not merely not sent.
+        broken = {s for s, found in loss.items() if found.score > WHOLE}
+        for found, longest in unseen:
+            if (s := int(service[found.x])) in broken:
+                _take(loss, lasting, s, found, longest)
+        return loss, lasting, novel, plain
+
+    def _seen(self, row: list[float], recent: NDArray[np.float64], normal: float, hidden: Hidden) -> Loss | None:
+        """The loss of a row of ``_judge``, as far as nothing came in the place of what is lost; None where nothing is left."""
+        x, y, score, trials, missed, p = int(row[0]), int(row[1]), *row[2:]
+        pair = self._pair_code.get(x << 32 | other, -1) if (other := hidden.instead(y)) >= 0 else -1
+        if pair >= 0 and recent[pair] > 0.0:
+            missed -= recent[pair]
+            if missed <= 0.0 or 1.0 - missed / trials >= DROP * p:
+                return None
+            score = float(at_least(missed, trials, 1.0 - min(p, 1.0), normal, WEAK if p < CERTAIN else EFFECTIVE))
+        return Loss(x, y, score, int(trials), int(missed), p) if score >= LEAST_SCORE else None
 
     def _columns(self) -> tuple[NDArray[Any], ...]:
         if self._arrays is None or len(self._arrays[3]) != len(self._service):
@@ -229,6 +268,14 @@ class Visits:
         self._index()
 
 
+def _take(loss: dict[int, Loss], lasting: dict[int, Loss], service: int, found: Loss, longest: bool) -> None:
+    """Keep a loss where it is the worst of its service, and as a lasting one where it is of the longest length."""
+    _keep_best(loss, service, found)
+    if longest:
+        share = 1.0 - (1.0 - found.missed / found.trials) / found.normal
+        _keep_best(lasting, service, found._replace(score=found.score * share))
+
+
 def _keep_best(best: dict[int, Any], service: int, found: Any) -> None:
     """The greatest score; of equal ones the one of the shorter length, then of the first events of the service."""
     other = best.get(service)
@@ -252,7 +299,7 @@ def _judge(
         if p < LIKELY or missed <= 0.0 or 1.0 - missed / trials >= DROP * p:
             continue
         score = at_least(missed, trials, 1.0 - min(p, 1.0), weight, WEAK if p < CERTAIN else EFFECTIVE)
-        if score < 0.05:
+        if score < LEAST_SCORE:
             continue
         if n_lost == len(lost):
             lost = np.concatenate((lost, np.empty_like(lost)))
@@ -270,7 +317,7 @@ def _judge(
         score = at_least(min(recent[at], seen[s]), seen[s], p, used[s], EFFECTIVE) * (
             1.0 if error[event] else NOVEL_PLAIN
         )
-        if score < 0.05:
+        if score < LEAST_SCORE:
             continue
         new[n_new, 0], new[n_new, 1], new[n_new, 2], new[n_new, 3], new[n_new, 4] = event, score, recent[at], seen[s], p
         n_new += 1

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from aiops.causes.rank import DOWN, EDGE, N_TERMS, NET, PLACE
 from aiops.findings import (
+    CHATTER,
     ERRORS,
     GAP,
     HEARTBEAT,
@@ -18,6 +19,7 @@ from aiops.findings import (
     LOSS,
     NOVEL,
     OWN,
+    PLAIN,
     RESOURCE,
     TERMS,
     TRAFFIC,
@@ -25,6 +27,8 @@ from aiops.findings import (
     Findings,
     Note,
 )
+from aiops.incidents import crowd
+from aiops.incidents.habits import Habits, words
 from aiops.incidents.machines import Machines, look
 from aiops.incidents.terms import MORE_THAN_SLOW
 from aiops.incidents.ties import Tie, Ties
@@ -44,6 +48,8 @@ SERVICE_LIFE = (
     3600 * SECOND
 )  # detect names a service for a day after its last telemetry; then for so long it is known here
 FORGET_EVERY = 600 * SECOND
+_SLOW = [OWN]
+_SYMPTOMS = [OWN, LOSS, NOVEL, ERRORS, HEARTBEAT, LOG, NET, EDGE, DOWN]  # beside which what is merely new takes part
 
 
 class Environment:
@@ -61,6 +67,8 @@ class Environment:
         self.callees: dict[int, set[int]] = {}
         self.callers: dict[int, set[int]] = {}
         self.first: F64 = np.empty(0)  # Unix ns of the first evidence of what is active now, inf = calm
+        self.habits = Habits()
+        self.crowd = crowd.Crowd()
         self.visits: F64 = np.empty(0)  # of the last minute
         self.failed: F64 = np.empty(0)
         self.evidence: F64 = np.empty((0, N_TERMS))
@@ -102,7 +110,7 @@ class Environment:
         """Forget services that findings have ceased to name, but not those `held`, nor those with an edge."""
         if now % FORGET_EVERY:
             return
-        held = held.union(*self._edges, self.ties.held())
+        held, gone = held.union(*self._edges, self.ties.held()), set()
         for name, code in list(self.index.items()):
             if now - self._named[code] > SERVICE_LIFE and code not in held:
                 del self.index[name]
@@ -112,7 +120,9 @@ class Environment:
                 self._traced.discard(code)
                 self.machines.forget(code)
                 self._free.append(code)
-                self.evicted += 1
+                gone.add(code)
+        self.evicted += len(gone)
+        self.habits.forget(now, gone)
         self._free.sort()
 
     def near(self, service: int) -> set[int]:
@@ -173,6 +183,7 @@ class Environment:
             evidence[machine, PLACE] = score
             self.notes[machine, PLACE] = Note(statement, "topology")
         self._traced.update(np.flatnonzero(self.visits > 0).tolist())
+        self._weigh(found.time, evidence)
         self.evidence = evidence
         self.strength = self._strengths(evidence)
         self.takes_part = self.strength >= ACTIVE
@@ -213,6 +224,23 @@ class Environment:
                     self.ties.drop(key)  # most of what has trouble still has it elsewhere too
                     self.cleared.add(old.hub)
         return out
+
+    def _weigh(self, now: int, evidence: F64) -> None:
+        """Take off what is a habit, and what a crowd explains; in place, and in the words of the notes."""
+        habits = self.habits.take(now, evidence)
+        visits = self.visits.tolist()
+        entries = [s for s, n in enumerate(visits) if n > 0 and not self.callers.get(s, set()) - {s}]
+        times = self.crowd.take(now, sum(visits[s] for s in entries))
+        if times > crowd.MORE:
+            for s, k in zip(*np.nonzero(evidence[:, _SLOW] > 0.0), strict=True):
+                self._less((int(s), _SLOW[int(k)]), crowd.weight(times), crowd.words(times), evidence)
+        for key, habit in habits.items():
+            self._less(key, habit.weight, words(habit), evidence)
+
+    def _less(self, key: tuple[int, int], weight: float, why: str, evidence: F64) -> None:
+        evidence[key] = round(float(evidence[key]) * weight, 4)
+        if key in self.notes:
+            self.notes[key] = self.notes[key]._replace(statement=self.notes[key].statement + why)
 
     def _topology(self, now: int, pairs: list[tuple[int, int]], calls: F64) -> None:
         for pair, n in zip(pairs, calls.tolist(), strict=True):
@@ -266,12 +294,17 @@ class Environment:
             worst[service, term] = value
             self.notes[service, term] = note
 
-    @staticmethod
-    def _strengths(evidence: F64) -> F64:
+    def _strengths(self, evidence: F64) -> F64:
+        # Lines and events that are no errors explain a symptom, near or at the service itself; alone they are a change of level.
+        symptom = evidence[:, _SYMPTOMS].max(1, initial=0.0) >= ACTIVE
+        new, said = evidence[:, PLAIN].copy(), evidence[:, CHATTER].copy()
+        for s in np.flatnonzero((new > 0.0) | (said > 0.0)).tolist():
+            if not (symptom[s] or any(symptom[k] for k in self.near(s))):
+                new[s] = said[s] = 0.0
         net = np.maximum(evidence[:, NET], evidence[:, EDGE])
         parts = [evidence[:, RESOURCE], evidence[:, OWN], net, evidence[:, LOSS]]
-        parts += [np.maximum(evidence[:, NOVEL], evidence[:, ERRORS]), evidence[:, HEARTBEAT], evidence[:, DOWN]]
-        parts.append(LOG_WEIGHT * evidence[:, LOG])
+        loud = np.maximum(np.maximum(evidence[:, NOVEL], evidence[:, ERRORS]), new)
+        parts += [loud, evidence[:, HEARTBEAT], evidence[:, DOWN], LOG_WEIGHT * np.maximum(evidence[:, LOG], said)]
         top, total = np.zeros(len(evidence)), np.zeros(len(evidence))
         for part in parts:
             top, total = np.maximum(top, part), total + part
@@ -282,6 +315,7 @@ class Environment:
         return {
             "tenant": self.tenant, "name": self.name, "services": self.services, "first": self.first,
             "named": self._named, "free": self._free,
+            "habits": self.habits.state(), "crowd": self.crowd.state(),
             "visits": self.visits, "edges": [[*k, v] for k, v in self._edges.items()], "traced": sorted(self._traced),
             "history": [[t, e, [[*k, *n] for k, n in notes.items()]] for t, e, notes in self.history],
             "machines": self.machines.kind, "ties": self.ties.state(),
@@ -295,6 +329,8 @@ class Environment:
         free = set(out._free)
         out.index = {name: code for code, name in enumerate(out.services) if code not in free}
         out.first, out.visits, out._named = state["first"], state["visits"], state["named"]
+        out.habits.restore(state["habits"])
+        out.crowd.restore(state["crowd"])
         out._traced = set(state["traced"])
         out.machines.kind = state["machines"]
         out.ties.restore(state["ties"])

@@ -10,7 +10,7 @@ import msgspec
 from aiops.causes.confidence import NO_TERM, UNSURE, probabilities
 from aiops.causes.rank import DOWN, EDGE, NET, PLACE, TERM_NAMES, Ranked
 from aiops.causes.scatter import MANY, shared
-from aiops.findings import ERRORS, HEARTBEAT, LOG, LOSS, LOST, METRIC, NOVEL, OWN, RESOURCE
+from aiops.findings import CHATTER, ERRORS, HEARTBEAT, LOG, LOSS, LOST, METRIC, NOVEL, OWN, PLAIN, RESOURCE
 from aiops.incidents.environment import Environment
 from aiops.incidents.explain import pairs_apart
 from aiops.incidents.impact import upstream
@@ -45,8 +45,8 @@ LONGEST_STATEMENT = 500  # characters of what a change says as evidence
 
 # Which terms of detect stand behind each part of a cause's score.
 _BEHIND = {
-    "resource": (RESOURCE,), "own": (OWN,), "net": (NET, EDGE), "code": (LOST, LOSS, NOVEL, ERRORS),
-    "heartbeat": (HEARTBEAT,), "down": (DOWN,), "log": (LOG,), "metric": (METRIC,), "place": (PLACE,),
+    "resource": (RESOURCE,), "own": (OWN,), "net": (NET, EDGE), "code": (LOST, LOSS, NOVEL, ERRORS, PLAIN),
+    "heartbeat": (HEARTBEAT,), "down": (DOWN,), "log": (LOG, CHATTER), "metric": (METRIC,), "place": (PLACE,),
 }  # fmt: skip
 _KINDS = {
     "resource": "is short of a resource, slow by itself, or lost instances", "network": "is slow to reach over the network",

@@ -132,6 +132,7 @@ class Respond:
             "topology_rows": sum(len(s.topology) for s in states),
             "topology_evicted_total": sum(s.topology.evicted for s in states),
             "topology_refused_total": sum(s.topology.refused for s in states),
+            "habits": sum(len(s.environment.habits) for s in states),
             "evicted_services_total": sum(s.environment.evicted for s in states), "late_findings_total": self.late,
             **{f"noise_{name}": n for name, n in noise.items()},
         }  # fmt: skip

@@ -182,13 +182,14 @@ def trace_rows(spans: NDArray[np.void], records: NDArray[np.void], tables: Table
     entry = chosen(spans, visits)
     visit_own = _visit_own(spans, root, own, repeat)[visits]
     op, op_counts, duration, duration_counts, own_rows, own_counts = _operations(entry, visit_own)
-    edge, edge_counts, gap, gap_counts, call, call_counts = _calls(spans, parent, far, repeat)
+    edge, edge_counts, gap, gap_counts, unseen, unseen_counts, call, call_counts = _calls(spans, parent, far, repeat)
     visit, visit_hash, visit_counts, named, found = _visits(
         entry, hashes, offsets, event, times, source, spans, records, far, tables, counters
     )
     return TraceRows(
         tables.services, tables.operations, op, op_counts, duration, duration_counts, own_rows, own_counts,
-        edge, edge_counts, gap, gap_counts, call, call_counts, visit, visit_hash, visit_counts, named, found,
+        edge, edge_counts, gap, gap_counts, unseen, unseen_counts, call, call_counts,
+        visit, visit_hash, visit_counts, named, found,
     )  # fmt: skip
 
 
@@ -241,7 +242,8 @@ def _edge_keys(spans: Any, parent: Any, far: Any, repeat: Any) -> Any:
     n = len(spans)
     edge, gap, failed = np.empty(2 * n, np.uint64), np.empty(2 * n, np.uint64), np.empty(2 * n, np.int64)
     call, missing = np.empty(n, np.uint64), np.empty(n, np.int64)
-    n_edges, n_calls = 0, 0
+    unseen = np.empty(n, np.uint64)
+    n_edges, n_gaps, n_calls, n_unseen = 0, 0, 0, 0
     for row in range(n):
         if repeat[row]:
             continue
@@ -250,9 +252,9 @@ def _edge_keys(spans: Any, parent: Any, far: Any, repeat: Any) -> Any:
             p = spans[up]
             edge[n_edges] = _triple(p.service, s.service, 0)
             network = max(np.int64(0), (p.end - p.start) - (s.end - s.start))
-            gap[n_edges] = _triple(p.service, s.service, duration_bin(network))
+            gap[n_gaps] = _triple(p.service, s.service, duration_bin(network))
             failed[n_edges] = s.error
-            n_edges += 1
+            n_edges, n_gaps = n_edges + 1, n_gaps + 1
         if s.kind == CLIENT:
             call[n_calls] = _triple(s.service, s.name, 0)
             # A callee that sends no spans is never seen: then it is the failure of the call that tells.
@@ -260,24 +262,31 @@ def _edge_keys(spans: Any, parent: Any, far: Any, repeat: Any) -> Any:
             n_calls += 1
             if far[row] < 0 and s.peer >= 0:
                 edge[n_edges] = _triple(s.service, s.peer, 0)
-                gap[n_edges] = _triple(s.service, s.peer, duration_bin(s.end - s.start))
                 failed[n_edges] = s.error
                 n_edges += 1
-    return edge[:n_edges], gap[:n_edges], failed[:n_edges], call[:n_calls], missing[:n_calls]
+                whole = _triple(s.service, s.peer, duration_bin(s.end - s.start))
+                if s.error != 0:
+                    gap[n_gaps] = whole
+                    n_gaps += 1
+                else:
+                    unseen[n_unseen] = whole
+                    n_unseen += 1
+    return edge[:n_edges], gap[:n_gaps], unseen[:n_unseen], failed[:n_edges], call[:n_calls], missing[:n_calls]
 
 
 def _calls(
     spans: NDArray[np.void], parent: NDArray[np.int32], far: NDArray[np.int32], repeat: NDArray[np.bool_]
 ) -> tuple[Any, ...]:
-    edge, gap, failed, call, missing = _edge_keys(spans, parent, far, repeat)
+    edge, gap, unseen, failed, call, missing = _edge_keys(spans, parent, far, repeat)
     edges, n, codes = tally(edge)
     errors = sums(codes, failed, len(edges))
     gaps, n_gap, _ = tally(gap)
+    dark, n_dark, _ = tally(unseen)
     calls, n_call, of_call = tally(call)
     lost = sums(of_call, missing, len(calls))
     return (
         _untriple(edges)[:, :2], np.stack([n, errors], 1), _untriple(gaps), n_gap,
-        _untriple(calls)[:, :2], np.stack([n_call, lost], 1),
+        _untriple(dark), n_dark, _untriple(calls)[:, :2], np.stack([n_call, lost], 1),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from aiops.detect.rates import Rates
 from aiops.detect.suspicion import Suspicion
 from aiops.detect.template_successors import Successors
 from aiops.detect.templates import Merge, Templates
-from aiops.findings import LOG, TERMS, Note
+from aiops.findings import CHATTER, LOG, TERMS, Note
 from aiops.ingest.shapes import shape_of
 from aiops.signals import WINDOW, LogRow
 
@@ -194,8 +194,9 @@ def test_a_storm_of_plain_lines_is_evidence_of_its_service():
     feed = Feed()
     feed(USUAL, times=HOUR)
     feed({**USUAL, "debug dump 7": (400, INFO)})
-    assert feed.terms[0, LOG] >= 3.0
-    assert feed.notes[0, LOG].statement.startswith(
+    assert feed.terms[0, CHATTER] >= 3.0
+    assert feed.terms[0, LOG] == 0.0
+    assert feed.notes[0, CHATTER].statement.startswith(
         'new log line "debug dump <*>": 400 lines in 60 s, expected about 0.0'
     )
 

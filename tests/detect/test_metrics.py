@@ -9,6 +9,7 @@ import pytest
 
 from aiops.detect.full_series import SPEAKS
 from aiops.detect.rules import DetectConfig, EntityRule, MetricRule
+from aiops.findings import METRIC, RESOURCE
 from aiops.records import encode
 from tests.detect.scraped import Point, Scraped
 
@@ -237,3 +238,27 @@ def test_entities_for_which_there_is_no_room_are_judged_by_their_series():
     gauges = scraped.detect.gauges()
     assert gauges["detect_entities"] == 2
     assert gauges["detect_ignored_entities_total"] == 3
+
+
+@pytest.mark.parametrize(("stopped", "told"), [(0.2, True), (0.012, False)])
+def test_a_collector_that_stops_its_process_is_short_of_a_resource_where_anybody_could_feel_it(rng, stopped, told):
+    scraped, total = Scraped(), 0.0
+    for k in range(150):
+        total += 10.0 * (stopped if k >= 120 else 0.0003 * float(rng.random()))
+        scraped.take([Point("a", "jvm.gc.duration", total, "s", total=True)])
+    assert (float(scraped.findings[-1].terms[0, RESOURCE]) >= 5.0) == told
+    assert float(scraped.findings[-1].terms[0, METRIC]) >= 3.0, "it is rare for the series either way"
+
+
+def test_memory_that_will_soon_be_full_is_evidence_of_a_resource_before_its_level_is_strange(rng):
+    scraped = Scraped()
+    for k in range(26):  # a process that has just begun
+        memory = 0.42 + 0.01 * k + 0.01 * float(rng.random())
+        scraped.take([Point("a", "container.memory.limit_utilization", memory)])
+    assert float(scraped.findings[-1].terms[0, RESOURCE]) >= 5.0
+    (opened,) = scraped.opened(detector="exhaustion")
+    assert opened.instance == "a"
+    assert "has grown steadily for 4 minutes" in opened.statement
+    snapshot = scraped.detect.snapshot()
+    scraped.restart()
+    assert scraped.detect.snapshot() == snapshot

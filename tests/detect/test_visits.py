@@ -59,7 +59,8 @@ class Life:
         return self.visits.evidence(T + self.k * WINDOW)
 
     def told(self) -> Any:
-        loss, lasting, novel = self.evidence()
+        loss, lasting, errors, plain = self.evidence()
+        novel = plain | errors
         return (
             {s: (self.names[x.x], self.names[x.y], *x[2:]) for s, x in loss.items()},
             {s: (self.names[x.x], self.names[x.y], *x[2:]) for s, x in lasting.items()},
@@ -154,8 +155,8 @@ def test_random_visits_at_the_usual_rates_are_no_evidence():
                 )
                 mix[visit] = mix.get(visit, 0) + 1
             life.window(mix)
-        loss, lasting, novel = life.evidence()
-        assert all(x.score < LOUD for found in (loss, lasting, novel) for x in found.values())
+        loss, lasting, novel, plain = life.evidence()
+        assert all(x.score < LOUD for found in (loss, lasting, novel, plain) for x in found.values())
 
 
 @pytest.mark.parametrize("numbering", [("save", "query", "in"), ("!x", "health", "save", "in")])

@@ -85,8 +85,8 @@ def test_slowness_opens_nothing_while_it_may_be_over_and_still_be_counted():
     counted = max(LENGTHS) / SECOND  # for so long detect counts what happened at once
     world = quiet()
     world.last_for(counted - 10, {"cart": {"own": 8.0}})
-    world.last_for(300)
     assert world.said == []
+    world = quiet()
     world.last_for(counted + 20, {"cart": {"own": 8.0}})
     assert world.only.services == ("cart",)
 
@@ -134,3 +134,30 @@ def test_what_has_added_up_survives_a_restart():
     restarted.respond.restore(snapshot)
     restarted.last_for(plain.now / SECOND - restarted.now / SECOND, WEAK)
     assert restarted.bytes() == plain.bytes() != []
+
+
+NEWS = {"cart": {"plain": 5.6, "chatter": 4.0}}
+
+
+def test_new_lines_that_are_no_errors_open_nothing_by_themselves_however_long_they_last():
+    world = quiet()
+    world.last_for(1800, NEWS)
+    assert world.said == []
+
+
+@pytest.mark.parametrize("symptom", [{"cart": {**NEWS["cart"], "own": 3.0}}, {**NEWS, "web": {"errors": 3.0}}])
+def test_beside_a_symptom_of_the_service_or_a_neighbour_they_are_evidence_like_any_other(symptom):
+    world = quiet()
+    world.last_for(130, symptom)
+    assert "cart" in world.only.services
+    assert "plain" in {e.ref for cause in world.only.causes for e in cause.evidence}
+
+
+def test_what_comes_every_five_minutes_and_is_soon_over_opens_an_incident_the_first_time():
+    world = quiet()
+    for _ in range(8):
+        world.last_for(60, FAILING)
+        world.last_for(240)
+    assert len(world.latest) == 1
+    world.last_for(60 + P.confirm / SECOND + 20, FAILING)
+    assert "open" in {i.state for i in world.latest.values()}, "it has lasted longer than it ever did"

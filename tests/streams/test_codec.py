@@ -54,7 +54,8 @@ def named_traces(rows: TraceRows) -> Any:
         counted(rows.op, rows.op_counts, names, operations), counted(rows.call, rows.call_counts, names, operations),
         counted(rows.duration, rows.duration_counts, names, operations, None),
         counted(rows.own, rows.own_counts, names, operations, None), counted(rows.edge, rows.edge_counts, names, names),
-        counted(rows.gap, rows.gap_counts, names, names, None), sorted(visits), rows.visit_events, rows.events,
+        counted(rows.gap, rows.gap_counts, names, names, None),
+        counted(rows.unseen, rows.unseen_counts, names, names, None), sorted(visits), rows.visit_events, rows.events,
     )  # fmt: skip
 
 
@@ -308,7 +309,7 @@ def test_trace_rows_are_the_same_bytes_in_whatever_order_they_were_counted(sent,
     rows = next(rows for rows in sent.rows if rows.traces is not None)
     traces = rows.traces
     shuffled: dict[str, Any] = {}
-    for name in ("op", "duration", "own", "edge", "gap", "call", "visit"):
+    for name in ("op", "duration", "own", "edge", "gap", "unseen", "call", "visit"):
         order = rng.permutation(len(getattr(traces, name)))
         shuffled |= {column: getattr(traces, column)[order] for column in (name, f"{name}_counts")}
         if name == "visit":

@@ -102,9 +102,9 @@ def of_partition(rows: WindowRows, n: int, p: int) -> Any:
                 )
             )  # fmt: skip
     if traces is not None:
-        op, call, duration, own, edge, gap, visits, visit_events, events = traces
+        op, call, duration, own, edge, gap, unseen, visits, visit_events, events = traces
         by_service = [[row for row in part if here(*row[0][0])] for part in (op, call, duration, own)]
-        by_callee = [[row for row in part if here(*row[0][1])] for part in (edge, gap)]
+        by_callee = [[row for row in part if here(*row[0][1])] for part in (edge, gap, unseen)]
         visits = [visit for visit in visits if here(*visit[0])]
         visit_events = {key: visit_events[key] for _, key, _ in visits}
         events = {key: events[key] for members in visit_events.values() for key, _ in members}

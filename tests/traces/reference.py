@@ -127,6 +127,7 @@ def by_names(rows: TraceRows | None) -> dict[str, Any]:
         "own": three(rows.own, rows.own_counts, names),
         "edge": two(rows.edge, rows.edge_counts, services),
         "gap": three(rows.gap, rows.gap_counts, services),
+        "unseen": three(rows.unseen, rows.unseen_counts, services),
         "call": two(rows.call, rows.call_counts, names),
         "visit": dict(visits),
     }
@@ -193,7 +194,7 @@ class Expected:
         return CALL, s.name.encode(), f.service if f else s.peer, f.name.encode() if f else b"", False
 
     def rows(self) -> dict[str, Any]:
-        out: dict[str, Any] = {k: {} for k in ("op", "duration", "own", "edge", "gap", "call", "visit")}
+        out: dict[str, Any] = {k: {} for k in ("op", "duration", "own", "edge", "gap", "unseen", "call", "visit")}
 
         def count(what: str, key: Any, *more: int) -> None:
             if more:
@@ -218,5 +219,5 @@ class Expected:
                 count("call", (s.service, s.name), 1, int(unseen and (not s.peer or s.error)))
                 if unseen and s.peer:
                     count("edge", (s.service, s.peer), 1, int(s.error))
-                    count("gap", (s.service, s.peer, duration_bin(s.end - s.start)))
+                    count("gap" if s.error else "unseen", (s.service, s.peer, duration_bin(s.end - s.start)))
         return out

@@ -152,7 +152,8 @@ def test_a_call_to_a_peer_that_sends_no_spans_is_an_edge_and_missing_only_where_
     found = joined([server, fine, failed])
     assert found["call"] == {("a", "GET"): (2, 1)}
     assert found["edge"] == {("a", "redis"): (2, 1)}
-    assert sum(found["gap"].values()) == 2
+    assert found["gap"] == {("a", "redis", int(duration_bin(5 * MS))): 1}, "how long it took to fail"
+    assert found["unseen"] == {("a", "redis", int(duration_bin(3 * MS))): 1}, "whether that is a gap depends on redis"
 
 
 def test_visits_of_many_events_do_not_fill_the_memory_of_the_cache(monkeypatch):
