@@ -80,10 +80,15 @@ def _parser(modules: Sequence[Command], asked: Sequence[str]) -> _Parser:
     )
     parser.add_argument("--version", action="version", version=f"aiops {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _demo_parser(commands.add_parser("demo", help="simulate a shop, break it, and print the incidents found"))
+    demo = commands.add_parser("demo", help="simulate a shop, break it, and print the incidents found")
+    _demo_parser(demo)
     _replay_parser(commands.add_parser("replay", help="read recorded telemetry and write its incidents"))
     _score_parser(commands.add_parser("score", help="compare incidents with the truth of a recorded day"))
     _decode_parser(commands.add_parser("decode", help="show what the engine reads in files of OTLP, item by item"))
+    console = next((command.module for command in modules if command.name == "console"), None)
+    if console is not None and "demo" in asked:
+        importlib.import_module(console).configure_demo(demo)
+        demo.set_defaults(console_module=console)
     for command in modules:
         parser_of = commands.add_parser(command.name, help=command.help)
         if command.name in asked:  # to know its options may take numpy or a client library
@@ -156,6 +161,9 @@ def compile_once() -> None:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    if getattr(args, "console", False):
+        status: int = importlib.import_module(args.console_module).demo(args)
+        return status
     from rich.console import Console
 
     compile_once()

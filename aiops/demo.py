@@ -88,7 +88,7 @@ def demo(console: Console, seed: int = SEED, minutes: float = MINUTES, rate: flo
     engine = Engine(_SOURCES)
     incidents: list[Incident] = []
     shown: dict[str, Shown] = {}
-    messages = _live(simulated) if live else _as_files(simulated)
+    messages = live_messages(simulated) if live else recorded_messages(simulated)
     heard = 0.0
     for arrival, step in drive(engine, messages, pace=Pace(1.0) if live else None):
         for incident in step.incidents:
@@ -119,7 +119,7 @@ def _show(console: Console, incident: Incident, shown: Shown) -> None:
         console.print(closed(incident))
 
 
-def _live(simulated: Simulation) -> Iterator[Sourced]:
+def live_messages(simulated: Simulation) -> Iterator[Sourced]:
     """Messages with the time at which they would reach a broker: to look ahead would hold them back."""
     offsets = dict.fromkeys(_SOURCES, 0)
     for arrival, signal, line in simulated.arrivals():
@@ -128,7 +128,7 @@ def _live(simulated: Simulation) -> Iterator[Sourced]:
         offsets[source] += 1
 
 
-def _as_files(simulated: Simulation) -> Iterator[Sourced]:
+def recorded_messages(simulated: Simulation) -> Iterator[Sourced]:
     """Messages with arrivals as of recorded files, made while the simulation runs."""
     batches = simulated.batches()
     waiting: dict[str, deque[bytes]] = {signal: deque() for signal in SIGNALS}

@@ -20,8 +20,10 @@ COMMANDS = (
     cli.Command("sinks", "tell people and tools of incidents", "streams.commands.sinks"),
     cli.Command("route", "try whom routes would tell of recorded incidents", "streams.commands.route"),
     cli.Command("alerts", "take alerts of other tools by HTTP", "streams.commands.alerts"),
+    cli.Command("console", "incidents on a page and through an API, live", "streams.commands.console"),
 )
 _EXTRA = {"confluent_kafka", "faust", "prometheus_client", "yaml"}
+_CONSOLE = {"alembic", "psycopg", "sqlalchemy", "starlette", "uvicorn"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,9 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return cli.main(argv, [command for command in COMMANDS if importlib.util.find_spec(command.module)])
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA | _CONSOLE:
             raise
-        sys.stderr.write(f"aiops: {error.name} is not installed: pip install 'aiops[kafka]'\n")
+        extra = "kafka" if missing in _EXTRA else "console"
+        sys.stderr.write(f"aiops: {error.name} is not installed: pip install 'aiops[{extra}]'\n")
         return 2
 
 

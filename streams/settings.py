@@ -34,6 +34,8 @@ from streams import settings_file
 from streams.durations import UNITS
 from streams.layout import Layout
 from streams.receiver_settings import Receiver
+from streams.settings_console import ConsoleConfig
+from streams.settings_console import problems as console_problems
 
 HOUR = UNITS["h"]
 DAY = UNITS["d"]
@@ -257,6 +259,7 @@ class Settings(Section, frozen=True):
     noise: NoiseConfig = NoiseConfig()
     http: Http = Http()
     logging: Logging = Logging()
+    console: ConsoleConfig = ConsoleConfig()
 
     def __post_init__(self) -> None:
         """Refuse what the types allow and the engine does not.
@@ -380,6 +383,7 @@ def _problems(settings: Settings) -> list[str]:
     retention = settings.topics.retention
     found += [f"topics.retention.{n}: at least 1h" for n in Retention.__struct_fields__ if getattr(retention, n) < HOUR]
     found += correlation_problems(settings.correlation) + noise_problems(settings.noise)
+    found += console_problems(settings.console)
     return found + _engine_problems(settings.engine) + detect_problems(settings.detect)
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from streams import durations, settings_clients
 from streams.settings import Settings
+from streams.settings_console import without_password
 from streams.settings_file import NEVER, fields_of, unpacked
 
 # The engine's own policies are documented for its readers; this says the same to those who write a configuration.
@@ -95,7 +96,7 @@ def _plain(value: Any, wanted: Any) -> Any:
         return settings_clients.redacted(value)
     if isinstance(value, Mapping):
         return dict(value)
-    return value
+    return without_password(value) if isinstance(value, str) else value
 
 
 # ---- reference -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from aiops.demo import KINDS, SEED, Shown, _as_files, _live, _show, demo, simulation
+from aiops.demo import KINDS, SEED, Shown, _show, demo, live_messages, recorded_messages, simulation
 from aiops.records import Cause, Evidence, Impact, Incident, RelatedChange
 from aiops.simulate import Simulation
 
@@ -139,7 +139,7 @@ def test_messages_are_those_of_the_simulation_in_order_of_arrival():
     lines: dict[str, list[bytes]] = {}
     for name, line in simulated.batches():
         lines.setdefault(f"{name}/0", []).append(line)
-    for messages in (list(_as_files(simulated)), list(_live(simulated))):
+    for messages in (list(recorded_messages(simulated)), list(live_messages(simulated))):
         arrivals = [m.arrival for _, m in messages]
         assert arrivals == sorted(arrivals)
         for source, expected in lines.items():
