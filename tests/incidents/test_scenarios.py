@@ -54,9 +54,8 @@ CAUSES: dict[str, list[set[str]]] = {
 }
 LIGHT = ("sale", "decoy-changes", "certificate")
 WRONG_NUMBER = {
-    "background-errors": "the first burst of errors is news, although the next ones come every five minutes all day",
     "batch": "a processor at its limit opens an incident at once, whether anybody waits for it or not",
-    "debug-logs": "lines that a change of level brings are a storm of lines, whatever they say",
+    "late-leak": "growth that is told pauses while a collector works, and each time it is told anew",
 }
 WRONG_CAUSE = {
     "disk-full": "the caller whose writes fail has more evidence than the database, whose reads go on",

@@ -179,7 +179,7 @@ def role(service: int, name: int, peer: int, about: int) -> Any:
         ("logs", ("logs", "lines"), lambda b: b"\xff" * len(b), "logs.lines holds -1, less than 0"),
         ("logs", ("logs", "exemplar_time"), lambda b: bytes(len(b)), "logs.exemplar_time holds 0 .. 0"),
         ("logs", ("logs", "exemplars"), lambda x: x[1:], "logs.exemplars has"),
-        ("traces", ("traces", "rows"), lambda x: x[1:], "traces.rows has 5 entries"),
+        ("traces", ("traces", "rows"), lambda x: x[1:], "traces.rows has 6 entries"),
         ("traces", ("traces", "rows", 0, 1, 1), lambda b: b"\xf0" * len(b), r"traces.op\[1\] holds code 240"),
         ("traces", ("traces", "rows", 0, 2), lambda b: b[8:], "traces.op_counts has"),
         ("traces", ("traces", "hashes"), lambda b: bytes(len(b)), "traces.hashes are not in ascending order"),
