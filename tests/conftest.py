@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False  # not what has most tests first, but what takes longest: see below
         if warm.cold():
             warm.warm()
+        if find_spec("confluent_kafka") is not None:  # or four roles at once would compile what only they use
+            subprocess.run([sys.executable, "-m", "streams.warm"], check=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
