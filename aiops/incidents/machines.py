@@ -94,8 +94,12 @@ def surprise(instances: int, there: int, troubled: int, concentrated: int, looke
     looked_at : int
         Places.
 
-    >>> surprise(27, 5, 1, 1, 5), surprise(27, 5, 5, 5, 5) > 3.0, surprise(27, 5, 10, 5, 5) < surprise(27, 5, 5, 5, 5)
-    (0.0, True, True)
+    >>> (
+    ...     surprise(27, 5, 1, 1, 5) < 0.1,
+    ...     surprise(27, 5, 5, 5, 5) > 3.0,
+    ...     surprise(27, 5, 10, 5, 5) < surprise(27, 5, 5, 5, 5),
+    ... )
+    (True, True, True)
     """
     drawn = min(troubled, instances)
     most = min(drawn, there)
