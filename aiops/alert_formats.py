@@ -53,12 +53,7 @@ def decode_alerts(payload: bytes, environment: str = "default") -> list[Alert]:
     >>> alert.name, alert.severity, alert.alert_id, alert.source
     ('Slow', 'critical', 'ab', 'alertmanager')
     """
-    if len(payload) > LARGEST:
-        raise RecordError(f"alert: {len(payload)} bytes; at most {LARGEST} are read")
-    try:
-        value = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"alert: {error}") from None
+    value = _json(payload)
     if isinstance(value, list):
         return _several(value, lambda item: _posted(item, environment))
     if not isinstance(value, dict):
@@ -73,6 +68,15 @@ def decode_alerts(payload: bytes, environment: str = "default") -> list[Alert]:
     if "labels" in value and "startsAt" in value and "name" not in value:
         return [_posted(value, environment)]
     return [decode_alert(payload)]
+
+
+def _json(payload: bytes) -> Any:
+    if len(payload) > LARGEST:
+        raise RecordError(f"alert: {len(payload)} bytes; at most {LARGEST} are read")
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"alert: {error}") from None
 
 
 def _several(items: list[Any], one: Callable[[Json], Alert]) -> list[Alert]:
@@ -201,12 +205,7 @@ def mapped_alerts(payload: bytes, mapping: FieldMapping, arrival: str, environme
     >>> alert.name, alert.status, alert.service, alert.source
     ('disk', 'firing', 'cart', 'nagios')
     """
-    if len(payload) > LARGEST:
-        raise RecordError(f"alert: {len(payload)} bytes; at most {LARGEST} are read")
-    try:
-        value = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"alert: {error}") from None
+    value = _json(payload)
     items = _at(value, mapping.items) if mapping.items else [value]
     if not isinstance(items, list):
         raise RecordError(f"alert: there is no list at {mapping.items!r}")

@@ -185,12 +185,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _replay(args: argparse.Namespace) -> int:
     from aiops.config import EngineConfig
-    from aiops.detect.rules import DetectConfig, read_rules
-    from aiops.incidents.correlation import CorrelationConfig, read_correlation
-    from aiops.incidents.criticality import ServicesConfig, read_services
+    from aiops.detect import rules
+    from aiops.incidents import correlation
+    from aiops.incidents.criticality import ServicesConfig
     from aiops.recording import Recording
     from aiops.replay import Options
     from aiops.replay_text import summary_table
+    from aiops.section_file import read_section
     from aiops.wire import keep_memory
 
     if args.begin >= args.until:
@@ -211,9 +212,9 @@ def _replay(args: argparse.Namespace) -> int:
         status=args.status,
         refused=args.refused,
         config=EngineConfig(
-            detect=read_rules(args.detect) if args.detect else DetectConfig(),
-            services=read_services(args.services) if args.services else ServicesConfig(),
-            correlation=read_correlation(args.correlation) if args.correlation else CorrelationConfig(),
+            detect=read_section(args.detect, rules.DetectConfig, rules.problems),
+            services=read_section(args.services, ServicesConfig),
+            correlation=read_section(args.correlation, correlation.CorrelationConfig, correlation.problems),
         ),
     )
     compile_once()

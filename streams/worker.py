@@ -181,9 +181,9 @@ class Worker(Generic[TaskT]):
         self._save()
 
     def _batch(self, timeout: float) -> list[Message]:
-        """What has come, as soon as anything has: who asks for many at once waits until they are there or time is up.
+        """What has come; where that is little, with what follows it within a moment.
 
-        The first stands with the early ones meanwhile, where it is found when its partition is taken away.
+        Messages stand with the early ones meanwhile, where they are found when their partition is taken away.
         """
         self._early = self.consumer.consume(1, timeout)
         for wait in (0.0, GATHER) if self._early else ():

@@ -32,10 +32,10 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("numprocesses", None):  # the process that hands out tests, not a worker
         config.option.loadscopereorder = False  # not what has most tests first, but what takes longest: see below
-        if warm.cold():
-            warm.warm()
         if find_spec("confluent_kafka") is not None:  # or four roles at once would compile what only they use
             subprocess.run([sys.executable, "-m", "streams.warm"], check=True)
+        elif warm.cold():
+            warm.warm()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

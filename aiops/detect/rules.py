@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-
-from aiops.errors import UserError
 
 Direction = Literal["up", "down", "both"]
 Watch = Literal["full", "light", "off"]
@@ -139,22 +136,3 @@ def problems(config: DetectConfig) -> list[str]:
         if challenger.detector not in DETECTORS
     ]
     return found
-
-
-def read_rules(path: Path) -> DetectConfig:
-    """Read the section from a file of its own, as JSON.
-
-    Raises
-    ------
-    UserError
-        All that is wrong, in one line.
-    """
-    try:
-        config = msgspec.json.decode(path.read_bytes(), type=DetectConfig)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from None
-    if found := problems(config):
-        raise UserError(f"{path}: {'; '.join(found)}")
-    return config

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from aiops.errors import UserError
 from aiops.incidents.cel import Condition, ConditionError
 from aiops.records import Anomaly
 from aiops.signals import SECOND
@@ -113,22 +111,3 @@ def problems(config: CorrelationConfig) -> list[str]:
         except ConditionError as error:
             found.append(f"{where}.when: {error}")
     return found
-
-
-def read_correlation(path: Path) -> CorrelationConfig:
-    """Read the section from a file of its own, as JSON; `window` is in ns there.
-
-    Raises
-    ------
-    UserError
-        All that is wrong, in one line.
-    """
-    try:
-        config = msgspec.json.decode(path.read_bytes(), type=CorrelationConfig)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from None
-    if found := problems(config):
-        raise UserError(f"{path}: {'; '.join(found)}")
-    return config

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
-from pathlib import Path
 from typing import Literal
 
 import msgspec
-
-from aiops.errors import UserError
 
 Criticality = Literal["low", "normal", "high"]
 
@@ -41,19 +38,3 @@ class Criticalities:
         'high'
         """
         return next((level for pattern, level in self._patterns if pattern.match(service)), "normal")
-
-
-def read_services(path: Path) -> ServicesConfig:
-    """Read the section from a file of its own, as JSON.
-
-    Raises
-    ------
-    UserError
-        What is wrong, in one line.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ServicesConfig)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {error}") from None

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from aiops.cli import main
-from aiops.detect.rules import EntityRule, MetricRule, read_rules
+from aiops.detect.rules import DetectConfig, EntityRule, MetricRule, problems
 from aiops.errors import UserError
+from aiops.section_file import read_section
 from aiops.simulate import Simulation, write
+
+
+def read_rules(path: Path) -> DetectConfig:
+    return read_section(path, DetectConfig, problems)
 
 
 def written(path: Path, text: str) -> Path:

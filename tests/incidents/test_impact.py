@@ -10,12 +10,13 @@ import pytest
 from aiops.causes.rank import N_TERMS
 from aiops.errors import UserError
 from aiops.findings import EDGE_TERMS, TERMS, Findings
-from aiops.incidents.criticality import Criticalities, ServicesConfig, read_services
+from aiops.incidents.criticality import Criticalities, ServicesConfig
 from aiops.incidents.environment import Environment
 from aiops.incidents.impact import affected
 from aiops.incidents.lifecycle import Case, Policy
 from aiops.incidents.stage import Respond
 from aiops.records import Incident
+from aiops.section_file import read_section
 from aiops.signals import SECOND
 from tests.incidents.world import DETECT, T, Terms, World
 
@@ -170,9 +171,9 @@ def test_the_first_pattern_that_matches_counts_and_the_whole_name_must_match():
 def test_a_file_of_services_is_read_and_what_is_wrong_is_named(tmp_path):
     path = tmp_path / "services.json"
     path.write_text('{"criticality": {"cart": "high"}}')
-    assert read_services(path) == ServicesConfig({"cart": "high"})
+    assert read_section(path, ServicesConfig) == ServicesConfig({"cart": "high"})
     path.write_text('{"criticality": {"cart": "huge"}}')
     with pytest.raises(UserError, match="huge"):
-        read_services(path)
+        read_section(path, ServicesConfig)
     with pytest.raises(UserError, match="No such file"):
-        read_services(tmp_path / "nothing")
+        read_section(tmp_path / "nothing", ServicesConfig)
